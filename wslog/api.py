@@ -1,0 +1,244 @@
+"""The library twin of the command line: :func:`ingest` and :func:`open_lake`.
+
+>>> import wslog                                            # doctest: +SKIP
+>>> wslog.ingest(["data/demo/lab"], lake="lake").totals      # doctest: +SKIP
+>>> wslog.open_lake("lake").close_codes(by=["network_type"]) # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wslog.errors import UsageError
+from wslog.lake import LakeStore
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from wslog.engine import Engine
+    from wslog.intake.run import IngestReport
+    from wslog.intake.source import IngestOptions
+
+
+def ingest(
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    lake: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    log_format: str | None = None,
+    nginx_conf: str | os.PathLike[str] | None = None,
+    ws_path: str | None = None,
+    source_label: str | None = None,
+    tz: str | None = None,
+    keep_ip: bool = False,
+    final: bool = False,
+    worker_count: int | None = None,
+    max_reject_pct: float = 50.0,
+) -> IngestReport:
+    """Read log dumps into a lake; reading the same bytes again adds nothing.
+
+    Parameters
+    ----------
+    paths : path or iterable of paths
+        Files, folders, glob patterns, ``-`` for stdin; gzip, zstd and bzip2 are told by their magic bytes.
+    lake : path-like
+        Folder of the lake; made if it does not exist.
+    format : str, optional
+        Name of the format (``wslog formats`` lists them); detected otherwise, never guessed.
+    log_format, nginx_conf : optional
+        An nginx ``log_format`` string, or the nginx configuration file that holds it.
+    ws_path : str, optional
+        RE2 pattern of the WebSocket endpoints' paths.
+    source_label : str, optional
+        Kept with every row's source; the same bytes under two labels are two sources.
+    tz : str, optional
+        IANA zone of times that carry none.
+    keep_ip : bool
+        Keep raw addresses (otherwise only their keyed hash and their /24 or /48).
+    final : bool
+        A last line without newline is whole.
+    worker_count : int, optional
+        Threads that parse; as many as there are processors, 4 at most.
+    max_reject_pct : float
+        Above it the report's ``exit_code`` is 3.
+
+    Returns
+    -------
+    IngestReport
+        ``sources`` (one report each, with the line account), ``totals``, ``exit_code``.
+
+    Raises
+    ------
+    UsageError, LakeWriteError, LakeBusyError, LakeDamagedError
+    """
+    from wslog.intake.run import ingest_paths
+
+    options, max_reject_pct = ingest_options(
+        format=format,
+        log_format=log_format,
+        nginx_conf=nginx_conf,
+        ws_path=ws_path,
+        source_label=source_label,
+        tz=tz,
+        keep_ip=keep_ip,
+        final=final,
+        worker_count=worker_count,
+        max_reject_pct=max_reject_pct,
+    )
+    return ingest_paths([paths] if isinstance(paths, (str, os.PathLike)) else paths, lake, options, max_reject_pct)
+
+
+def ingest_options(
+    *,
+    format: str | None,
+    log_format: str | None,
+    nginx_conf: str | os.PathLike[str] | None,
+    ws_path: str | None,
+    source_label: str | None,
+    tz: str | None,
+    keep_ip: bool,
+    final: bool,
+    max_reject_pct: float,
+    worker_count: int | None = None,
+) -> tuple[IngestOptions, float]:
+    """Check the arguments of :func:`ingest` and turn them into :class:`~wslog.intake.source.IngestOptions`."""
+    from wslog.formats.contract import Options
+    from wslog.formats.registry import get
+    from wslog.intake.run import core_count
+    from wslog.intake.source import IngestOptions
+
+    if log_format is not None and nginx_conf is not None:
+        raise UsageError("give --log-format or --nginx-conf, not both")
+    if tz is not None:
+        _check_zone(tz)
+    reading = Options(log_format, _read_conf(nginx_conf), ws_path, tz)
+    name = get(format).name if format else None
+    workers = worker_count or min(4, core_count())
+    return IngestOptions(name, reading, source_label, keep_ip, final, workers), max_reject_pct
+
+
+def _check_zone(tz: str) -> None:
+    from zoneinfo import ZoneInfo
+
+    try:
+        ZoneInfo(tz)
+    except (KeyError, ValueError, OSError) as error:
+        raise UsageError(f"--tz {tz!r} is no IANA zone: try UTC, Europe/Berlin, America/New_York") from error
+
+
+def _read_conf(path: str | os.PathLike[str] | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        return Path(path).read_text("utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise UsageError(f"the nginx configuration {os.fspath(path)} cannot be read: {error.strerror}") from error
+
+
+def open_lake(path: str | os.PathLike[str]) -> Lake:
+    """Open a lake for reading.
+
+    Raises
+    ------
+    UsageError
+        There is no lake at ``path``.
+    LakeDamagedError
+    """
+    store = LakeStore(path)
+    store.description()
+    return Lake(store)
+
+
+class Lake:
+    """A lake as it was when it was first read: tables and metrics as pandas frames.
+
+    Every metric takes ``by`` (columns to group by), ``since`` and ``until`` (ISO dates or instants, UTC, half-open),
+    ``week`` (like ``2026-W47``) and ``where`` (``column op literal [and ...]``).
+    """
+
+    def __init__(self, store: LakeStore) -> None:
+        self._store = store
+
+    @property
+    def path(self) -> Path:
+        return self._store.root
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The embedded engine, bound to the files the ledger names now."""
+        from wslog.engine import Engine
+
+        return Engine(self._store.event_files(), self._store.sources())
+
+    # --- tables ---
+
+    def events(self) -> pd.DataFrame:
+        """Return the ``events`` table: one row per thing a log line says about one connection."""
+        return self.engine.frame("events")
+
+    def attempts(self) -> pd.DataFrame:
+        """Return the ``attempts`` table: one row per connection attempt, as one side saw it."""
+        return self.engine.frame("attempts")
+
+    def episodes(self) -> pd.DataFrame:
+        """Return the ``episodes`` table: one row per outage of one client session."""
+        return self.engine.frame("episodes")
+
+    def sources(self) -> pd.DataFrame:
+        """Return the ``sources`` table: one row per ingested file, with its line account."""
+        return self.engine.frame("sources")
+
+    def rejects(self) -> pd.DataFrame:
+        """Return the ``rejects`` table: one row per span of bytes that no format could read."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        from wslog.schema import arrow_schema
+
+        schema = arrow_schema("rejects")
+        tables = [pq.read_table(path, schema=schema) for path in self._store.reject_files()]
+        return pa.concat_tables([schema.empty_table(), *tables]).to_pandas()
+
+    # --- metrics ---
+
+    def close_codes(
+        self, by: Sequence[str] = (), since: str | None = None, until: str | None = None, week: str | None = None, where: str | None = None
+    ) -> pd.DataFrame:
+        """Return the close-code distribution; see :func:`wslog.metrics.close_codes.close_codes`."""
+        from wslog.metrics.close_codes import close_codes
+
+        return close_codes(self.engine, by, since, until, week, where)
+
+    def retries(
+        self, by: Sequence[str] = (), since: str | None = None, until: str | None = None, week: str | None = None, where: str | None = None
+    ) -> pd.DataFrame:
+        """Return retry outcomes; see :func:`wslog.metrics.retries.retries`."""
+        from wslog.metrics.retries import retries
+
+        return retries(self.engine, by, since, until, week, where)
+
+    def fallback(
+        self, by: Sequence[str] = (), since: str | None = None, until: str | None = None, week: str | None = None, where: str | None = None
+    ) -> pd.DataFrame:
+        """Return fallback rates; see :func:`wslog.metrics.fallback.fallback`."""
+        from wslog.metrics.fallback import fallback
+
+        return fallback(self.engine, by, since, until, week, where)
+
+    def reliability(
+        self, by: Sequence[str] = (), since: str | None = None, until: str | None = None, week: str | None = None, where: str | None = None
+    ) -> pd.DataFrame:
+        """Return weekly reliability; see :func:`wslog.metrics.reliability.reliability`."""
+        from wslog.metrics.reliability import reliability
+
+        return reliability(self.engine, by, since, until, week, where)
+
+    def report(self, out: str | os.PathLike[str], week: str | None = None) -> Path:
+        """Write the weekly page and its charts into a folder; return the page's path."""
+        from wslog.report import write_report
+
+        return write_report(self, Path(out), week)

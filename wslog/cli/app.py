@@ -1,0 +1,280 @@
+"""``wslog``: verbs, their options and their exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from wslog.errors import EXIT_BUG, WslogError
+
+app = typer.Typer(
+    name="wslog",
+    help="Why do WebSocket connections fail? Reads log dumps of both sides into a Parquet lake, finds the outages, "
+    "computes rates with intervals and draws the week.\n\n"
+    "Exit codes: 0 done, 2 usage, 3 done but something was refused or read in part, 4 nothing ingested, "
+    "5 cannot write, 6 lake busy, 7 lake damaged, 70 a bug.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+LakeOption = Annotated[Path, typer.Option("--lake", help="Folder of the lake.", show_default=False)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Same as --output json.")]
+OutputOption = Annotated[str, typer.Option("--output", "-o", help="table, json, csv or parquet (parquet needs a pipe or a file).")]
+ByOption = Annotated[str | None, typer.Option("--by", metavar="COL[,COL]", help="Columns to group by, for example network_type.")]
+SinceOption = Annotated[str | None, typer.Option("--since", help="From this ISO date or instant on (UTC).")]
+UntilOption = Annotated[str | None, typer.Option("--until", help="Before this ISO date or instant (UTC).")]
+WeekOption = Annotated[str | None, typer.Option("--week", help="One ISO week, like 2026-W47 (UTC).")]
+WhereOption = Annotated[str | None, typer.Option("--where", help="Filter: \"column op literal [and ...]\", like \"browser = 'Chrome'\".")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from wslog import __version__
+
+        typer.echo(f"wslog {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
+) -> None: ...
+
+
+@app.command()
+def ingest(
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files, folders, glob patterns, or - for stdin; .gz .zst .bz2 are read.")],
+    lake: LakeOption,
+    format: Annotated[str | None, typer.Option("--format", help="Format of the logs; detected otherwise (wslog formats).")] = None,
+    log_format: Annotated[str | None, typer.Option("--log-format", help="The nginx log_format string of the logs.")] = None,
+    nginx_conf: Annotated[Path | None, typer.Option("--nginx-conf", help="nginx configuration file that holds the log_format.")] = None,
+    ws_path: Annotated[str | None, typer.Option("--ws-path", metavar="REGEX", help="Which request paths are WebSocket endpoints.")] = None,
+    source_label: Annotated[str | None, typer.Option("--source-label", help="Label kept with the source, for example the host.")] = None,
+    tz: Annotated[str | None, typer.Option("--tz", metavar="ZONE", help="IANA zone of times that carry none (else UTC is assumed).")] = None,
+    keep_ip: Annotated[bool, typer.Option("--keep-ip", help="Keep raw client addresses (else only a keyed hash and the /24 or /48).")] = False,
+    final: Annotated[bool, typer.Option("--final", help="The files are complete: a last line without newline counts.")] = False,
+    max_reject_pct: Annotated[float, typer.Option("--max-reject-pct", help="Exit with 3 when a source rejects more than this.")] = 50.0,
+    output: Annotated[str, typer.Option("--output", "-o", help="table or json.")] = "table",
+    json: JsonOption = False,
+) -> None:
+    """Read log dumps into a lake. The same bytes again, plain or compressed, add nothing."""
+    from wslog.cli.ingesting import run
+
+    choose(output, json, ("table", "json"))
+    raise typer.Exit(
+        run(
+            paths,
+            lake,
+            as_json=json or output == "json",
+            format=format,
+            log_format=log_format,
+            nginx_conf=nginx_conf,
+            ws_path=ws_path,
+            source_label=source_label,
+            tz=tz,
+            keep_ip=keep_ip,
+            final=final,
+            max_reject_pct=max_reject_pct,
+        )
+    )
+
+
+@app.command()
+def formats(
+    path: Annotated[Path | None, typer.Argument(help="A log file: say what it is and why.", show_default=False)] = None,
+    log_format: Annotated[str | None, typer.Option("--log-format", help="The nginx log_format string of the logs.")] = None,
+    output: Annotated[str, typer.Option("--output", "-o", help="table or json.")] = "table",
+    json: JsonOption = False,
+) -> None:
+    """List the log formats; with a PATH, say what it is and why."""
+    from wslog.cli.listing import formats_listing
+
+    formats_listing(path, log_format, choose(output, json, ("table", "json")))
+
+
+def _metric(
+    name: str,
+    lake: Path,
+    by: str | None,
+    since: str | None,
+    until: str | None,
+    week: str | None,
+    where: str | None,
+    output: str,
+    json: bool,
+) -> None:
+    from wslog.api import open_lake
+    from wslog.cli.output import print_frame
+
+    columns = [column.strip() for column in by.split(",") if column.strip()] if by else []
+    metric: Any = getattr(open_lake(lake), name)
+    frame = metric(by=columns, since=since, until=until, week=week, where=where)
+    print_frame(frame, choose(output, json), title=name.replace("_", " "))
+
+
+@app.command("close-codes")
+def close_codes(
+    lake: LakeOption,
+    by: ByOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    week: WeekOption = None,
+    where: WhereOption = None,
+    output: OutputOption = "table",
+    json: JsonOption = False,
+) -> None:
+    """Close-code distribution: share of ended attempts, by side, code and where the code comes from."""
+    _metric("close_codes", lake, by, since, until, week, where, output, json)
+
+
+@app.command()
+def retries(
+    lake: LakeOption,
+    by: ByOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    week: WeekOption = None,
+    where: WhereOption = None,
+    output: OutputOption = "table",
+    json: JsonOption = False,
+) -> None:
+    """Retry outcomes: P(success at retry k) and the time to recover."""
+    _metric("retries", lake, by, since, until, week, where, output, json)
+
+
+@app.command()
+def fallback(
+    lake: LakeOption,
+    by: ByOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    week: WeekOption = None,
+    where: WhereOption = None,
+    output: OutputOption = "table",
+    json: JsonOption = False,
+) -> None:
+    """Fallback rates: sessions and outages that ended on polling or SSE."""
+    _metric("fallback", lake, by, since, until, week, where, output, json)
+
+
+@app.command()
+def reliability(
+    lake: LakeOption,
+    by: ByOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    week: WeekOption = None,
+    where: WhereOption = None,
+    output: OutputOption = "table",
+    json: JsonOption = False,
+) -> None:
+    """Weekly reliability: connect success, drops and downtime per connected hour, fallback."""
+    _metric("reliability", lake, by, since, until, week, where, output, json)
+
+
+@app.command()
+def table(
+    name: Annotated[str, typer.Argument(help="events, attempts, episodes, sources or rejects.")],
+    lake: LakeOption,
+    output: OutputOption = "table",
+    json: JsonOption = False,
+) -> None:
+    """Print or export a table of the lake."""
+    from wslog.api import open_lake
+    from wslog.cli.output import print_frame
+    from wslog.errors import UsageError
+    from wslog.schema import TABLES
+
+    if name not in TABLES:
+        raise UsageError(f"no table {name!r}: choose one of {', '.join(TABLES)}")
+    frame = getattr(open_lake(lake), name)()
+    print_frame(frame, choose(output, json), title=name)
+
+
+@app.command()
+def report(
+    lake: LakeOption,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the page and its charts.", show_default=False)],
+    week: WeekOption = None,
+    output: Annotated[str, typer.Option("--output", "-o", help="table or json.")] = "table",
+    json: JsonOption = False,
+) -> None:
+    """Write the weekly page: one self-contained HTML file, and its charts as PNG."""
+    from wslog.api import open_lake
+
+    page = open_lake(lake).report(out, week)
+    if choose(output, json, ("table", "json")) == "json":
+        import json as json_module
+
+        typer.echo(json_module.dumps({"page": str(page), "charts": sorted(str(p) for p in page.parent.glob("*.png"))}))
+    else:
+        typer.echo(f"wrote {page}")
+
+
+@app.command()
+def schema(
+    output: OutputOption = "table",
+    json: JsonOption = False,
+) -> None:
+    """Print the data dictionary: every table and column, with units and what null means."""
+    from wslog.cli.listing import schema_listing
+
+    schema_listing(choose(output, json))
+
+
+def choose(output: str, json: bool, choices: tuple[str, ...] = ("table", "json", "csv", "parquet")) -> str:
+    """Return the output kind asked for.
+
+    Raises
+    ------
+    UsageError
+    """
+    from wslog.errors import UsageError
+
+    kind = "json" if json else output
+    if kind not in choices:
+        raise UsageError(f"--output {kind!r}: choose one of {', '.join(choices)}")
+    return kind
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    try:
+        app()
+    except WslogError as error:
+        _say(f"wslog: {error}")
+        _leave(error.exit_code)
+    except BrokenPipeError:
+        # the reader of a pipe has left: nothing is wrong, and the final flush must not complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave(141)
+    except KeyboardInterrupt:
+        _leave(130)
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        _say("wslog: this is a bug in wslog; nothing of the source at hand was added to the lake")
+        _leave(EXIT_BUG)
+
+
+def _say(text: str) -> None:
+    from wslog.safe_text import terminal
+
+    print(terminal(text), file=sys.stderr)
+
+
+def _on_sigterm(signum: int, frame: Any) -> None:
+    raise SystemExit(143)
+
+
+def _leave(code: int) -> None:
+    sys.exit(code)

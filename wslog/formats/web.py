@@ -1,0 +1,140 @@
+"""What a request target says about the transport: shared by every proxy log.
+
+A proxy's line is WebSocket, polling or Server-Sent Events by its status and Upgrade header first, and by its target
+where those do not tell. The target rules are here, once, for whole columns; :func:`classify_target` is the same code
+for one target. All patterns are RE2: linear time, whatever the log holds.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from wslog.errors import UsageError
+from wslog.formats.contract import Options
+
+KINDS = ("", "polling", "sse", "websocket")
+"""What a target may be; "" is other traffic. The position is the code in :func:`classify_codes`."""
+
+OTHER, POLLING, SSE, WEBSOCKET = range(4)
+
+# engine.io transport=polling, SignalR transport=longPolling; Phoenix /longpoll, SockJS /xhr /xhr_send /xhr_streaming
+POLLING_TARGET = (
+    r"(?i)^[^?]*\?(?:[^#]*&)?transport=(?:polling|longpolling)(?:[&#]|$)"
+    r"|^[^?#]*/(?:longpoll|long-poll|long-polling|xhr|xhr_send|xhr_streaming|poll|polling)/?(?:[?#]|$)"
+)
+# SignalR transport=serverSentEvents; /sse and /eventsource anywhere, /events as the last part of the path
+SSE_TARGET = (
+    r"(?i)^[^?]*\?(?:[^#]*&)?transport=serversentevents(?:[&#]|$)"
+    r"|^[^?#]*/(?:sse|eventsource)(?:[/?#]|$)|^[^?#]*/events/?(?:[?#]|$)"
+)
+# engine.io, SignalR: said outright
+WEBSOCKET_TARGET = r"(?i)^[^?]*\?(?:[^#]*&)?transport=websockets?(?:[&#]|$)"
+
+# Necessary for any of the three above; one cheap pass settles most targets of a busy site.
+_HINT = r"(?i)transport=|/(?:long-?poll|xhr|poll|sse|event)"
+_ORIGIN = r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*"
+
+
+def check_ws_path(options: Options) -> None:
+    """Compile the user's path pattern.
+
+    Raises
+    ------
+    UsageError
+        If it is not a regular expression of the RE2 dialect.
+    """
+    try:
+        pc.match_substring_regex(pa.array([""], pa.string()), options.ws_path_pattern)
+    except pa.ArrowInvalid as error:
+        raise UsageError(
+            f"--ws-path {options.ws_path_pattern!r} is not a regular expression of the RE2 dialect "
+            f"(no look-around, no back-references): {str(error).splitlines()[0]}"
+        ) from None
+
+
+def classify_target(target: str, options: Options) -> str:
+    """Return what one request target is: ``websocket``, ``polling``, ``sse`` or ``""`` (other traffic)."""
+    return KINDS[int(classify_codes(pa.array([target], pa.string()), options)[0])]
+
+
+def classify_targets(targets: pa.StringArray, options: Options) -> pa.DictionaryArray:
+    """Return what each request target is.
+
+    Parameters
+    ----------
+    targets : (n,) string array
+        Request targets: a path with its query, or a whole URL. Null is other traffic.
+    options : Options
+        ``ws_path_pattern`` is matched against the path, without query.
+
+    Returns
+    -------
+    (n,) dictionary array of :data:`KINDS`, never null.
+
+    Raises
+    ------
+    UsageError
+        If the path pattern is not RE2.
+    """
+    codes = classify_codes(targets, options).astype(np.int32)
+    indices = pa.Array.from_buffers(pa.int32(), len(codes), [None, pa.py_buffer(codes)])
+    return pa.DictionaryArray.from_arrays(indices, pa.array(KINDS, pa.string()))
+
+
+def classify_codes(targets: pa.StringArray, options: Options, paths_count: bool = True) -> npt.NDArray[np.int8]:
+    """Return the position in :data:`KINDS` of what each target is.
+
+    Parameters
+    ----------
+    paths_count : bool
+        False when an Upgrade header was logged and said no: then neither the path nor ``transport=websocket``
+        makes a request a WebSocket handshake; polling and SSE are still told.
+    """
+    codes = np.zeros(len(targets), np.int8)
+    if not len(targets):
+        return codes
+    hinted = np.flatnonzero(matches(targets, _HINT))
+    if len(hinted):
+        codes[hinted] = _marked(take(targets, hinted), paths_count)
+    if paths_count:
+        check_ws_path(options)
+        open_rows = np.flatnonzero(codes == OTHER)
+        found = matches(paths_of(take(targets, open_rows)), options.ws_path_pattern)
+        codes[open_rows[found]] = WEBSOCKET
+    return codes
+
+
+def _marked(targets: pa.StringArray, paths_count: bool) -> npt.NDArray[np.int8]:
+    """Judge targets by their markers; the first rule that holds wins."""
+    codes = np.zeros(len(targets), np.int8)
+    if paths_count:
+        codes[matches(targets, WEBSOCKET_TARGET)] = WEBSOCKET
+    codes[matches(targets, SSE_TARGET)] = SSE
+    codes[matches(targets, POLLING_TARGET)] = POLLING
+    return codes
+
+
+def paths_of(targets: pa.StringArray) -> pa.StringArray:
+    """Return the path of each target: the query dropped, and of a whole URL the scheme and host too."""
+    paths = pc.list_element(pc.split_pattern(targets, "?", max_splits=1), 0)
+    if pc.all(pc.starts_with(paths, "/")).as_py() is False:
+        paths = pc.replace_substring_regex(paths, _ORIGIN, "")
+    return paths
+
+
+def matches(values: pa.StringArray, pattern: str) -> npt.NDArray[np.bool_]:
+    """Return where an RE2 pattern is found (null: not found) as a numpy mask."""
+    found = pc.match_substring_regex(values, pattern)
+    if found.null_count:
+        found = pc.fill_null(found, False)
+    return found.to_numpy(zero_copy_only=False)
+
+
+def take(values: pa.Array, rows: npt.NDArray[np.intp]) -> pa.Array:
+    """Return the values of some rows (all of them: no copy)."""
+    if len(rows) == len(values):
+        return values
+    return values.take(pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(rows.astype(np.int64))]))
