@@ -29,14 +29,16 @@ def test_no_zone_is_utc() -> None:
     times = np.array([local(2026, 11, 23, 12)], np.int64)
     found, ambiguous, nonexistent = local_to_utc(times, None)
     assert found.tolist() == times.tolist()
-    assert not ambiguous.any() and not nonexistent.any()
+    assert not ambiguous.any()
+    assert not nonexistent.any()
     assert time_anomalies(ambiguous, nonexistent) is None
 
 
 def test_the_hour_that_occurs_twice_is_the_earlier_one() -> None:
     found, ambiguous, nonexistent = local_to_utc(np.array([local(2026, 10, 25, 2, 30)], np.int64), "Europe/Berlin")
     assert found.tolist() == [utc(2026, 10, 25, 0, 30)]
-    assert ambiguous.tolist() == [True] and nonexistent.tolist() == [False]
+    assert ambiguous.tolist() == [True]
+    assert nonexistent.tolist() == [False]
     assert time_anomalies(ambiguous, nonexistent).to_pylist() == ["ambiguous_time"]
 
 
@@ -65,7 +67,9 @@ def test_an_unknown_zone_is_misuse(tz: str) -> None:
 @given(st.datetimes(datetime(1995, 1, 1), datetime(2037, 1, 1)), st.sampled_from(ZONES))
 def test_agrees_with_zoneinfo(moment: datetime, tz: str) -> None:
     """The standard library is the outside witness: fold=0 is the earlier of two, and a gap does not round-trip."""
-    found, ambiguous, nonexistent = local_to_utc(np.array([(moment - EPOCH) // timedelta(microseconds=1)], np.int64), tz)
+    found, ambiguous, nonexistent = local_to_utc(
+        np.array([(moment - EPOCH) // timedelta(microseconds=1)], np.int64), tz
+    )
     zone = ZoneInfo(tz)
     first, second = (moment.replace(tzinfo=zone, fold=f).astimezone(UTC) for f in (0, 1))
     exists = first.astimezone(zone).replace(tzinfo=None) == moment

@@ -6,7 +6,7 @@ import random
 import re
 import time
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -25,7 +25,7 @@ SNAKE = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 FORMATS = pytest.mark.parametrize("name", registry.FORMATS)
 INJECTED = (b"\xff", b"\xc3", b"\xed\xa0\x80", b"\x1b[31m", b'"', b"}", b"\\", b" ", "漢".encode(), b"9" * 25)
 
-HOSTILE_BYTES = 1 << 18
+HOSTILE_BYTES = 1 << 16
 
 
 def samples() -> Iterator[Any]:
@@ -77,8 +77,9 @@ def check_parsed(parsed: Parsed, batch: Batch) -> None:
     times = [row["event_at"] for row in rows if row["event_at"] is not None]
     if times:
         assert parsed.observed is not None
-        low, high = (datetime.fromtimestamp(0, timezone.utc) + np.timedelta64(t, "us").astype(object) for t in parsed.observed)
-        assert low <= max(times) and min(times) <= high, "the window touches the events"
+        low, high = (datetime.fromtimestamp(0, UTC) + np.timedelta64(t, "us").astype(object) for t in parsed.observed)
+        assert low <= max(times), "the window touches the events"
+        assert min(times) <= high, "the window touches the events"
 
 
 def check_row(row: dict[str, Any]) -> None:
@@ -111,7 +112,7 @@ def instant(value: Any) -> Any:
     if isinstance(value, str):
         return datetime.fromisoformat(value.replace("Z", "+00:00"))
     if isinstance(value, int):
-        return datetime.fromtimestamp(0, timezone.utc) + np.timedelta64(value, "us").astype(object)
+        return datetime.fromtimestamp(0, UTC) + np.timedelta64(value, "us").astype(object)
     return value
 
 
@@ -121,21 +122,24 @@ def instant(value: Any) -> Any:
 @FORMATS
 def test_is_described(name: str) -> None:
     found = registry.get(name)
-    assert found.name == name and SNAKE.fullmatch(name)
+    assert found.name == name
+    assert SNAKE.fullmatch(name)
     assert found.version >= 1
     assert found.side in SIDES
-    assert found.title and found.source
+    assert found.title
+    assert found.source
     assert found.clock.zone in ("in_line", "utc", "option", "none")
     assert found.clock.resolution_s > 0
     assert set(found.uses) <= set(Options.__dataclass_fields__)
     module = __import__(f"wslog.formats.{name}", fromlist=["FORMAT"])
-    assert module.__doc__ and len(module.__doc__) > 100, "the module says what the format is and what it guesses"
+    assert len(module.__doc__ or "") > 100, "the module says what the format is and what it guesses"
 
 
 @FORMATS
 def test_every_kind_has_one_name(name: str) -> None:
     kinds = [sample.kind for sample in registry.get(name).samples]
-    assert kinds and len(kinds) == len(set(kinds))
+    assert kinds
+    assert len(kinds) == len(set(kinds))
     assert all(SNAKE.fullmatch(kind) for kind in kinds)
 
 
@@ -166,7 +170,8 @@ def test_claims_its_own_samples(name: str) -> None:
     options, data = common_options(name)
     assert found.claims(head_of(batch_of(data)), options)
     detected, why = registry.detect(head_of(batch_of(data)), options)
-    assert detected is found and why
+    assert detected is found
+    assert why
 
 
 @FORMATS
@@ -181,7 +186,9 @@ def test_claims_no_other_samples(name: str) -> None:
 
 
 @FORMATS
-@pytest.mark.parametrize("text", ["", "hello\n", "\n\n", "{}\n", "[]\n", '"\n', "a,b,c\n1,2,3\n", "\x1b[0m\n", "a" * 70000])
+@pytest.mark.parametrize(
+    "text", ["", "hello\n", "\n\n", "{}\n", "[]\n", '"\n', "a,b,c\n1,2,3\n", "\x1b[0m\n", "a" * 70000]
+)
 def test_claims_nothing_foreign(name: str, text: str) -> None:
     assert not registry.get(name).claims(batch_of(text.encode()), Options())
 
@@ -207,7 +214,9 @@ def test_reading_twice_gives_the_same(name: str) -> None:
 def test_no_lines(name: str) -> None:
     parsed, exact = read_both(registry.get(name), common_options(name)[0], b"")
     same(parsed, exact)
-    assert parsed.events is None and not parsed.rejects and not parsed.ignored
+    assert parsed.events is None
+    assert not parsed.rejects
+    assert not parsed.ignored
 
 
 @FORMATS
@@ -239,7 +248,9 @@ def test_order_of_lines_does_not_matter(name: str) -> None:
     random.Random(20261123).shuffle(lines)
     parsed, exact = read_both(found, options, b"".join(lines))
     same(parsed, exact)
-    singles = [row | {"line": i + 1} for i, line in enumerate(lines) for row in event_rows(read_both(found, options, line)[0])]
+    singles = [
+        row | {"line": i + 1} for i, line in enumerate(lines) for row in event_rows(read_both(found, options, line)[0])
+    ]
     assert event_rows(parsed) == singles
 
 
@@ -277,23 +288,29 @@ def test_mutated_files(name: str, data: st.DataObject) -> None:
     for _ in range(data.draw(st.integers(1, 8))):
         at = data.draw(st.integers(0, len(spoilt) - 1))
         size = data.draw(st.integers(0, 12))
-        spoilt[at : at + size] = data.draw(st.one_of(st.binary(max_size=6), st.sampled_from(INJECTED)))
+        spoilt[at : at + size] = data.draw(st.binary(max_size=6) | st.sampled_from(INJECTED))
     same(*read_both(found, options, bytes(spoilt)))
 
 
 @FORMATS
 def test_hostile_lines_take_linear_time(name: str) -> None:
-    """256 KiB of each piece of a sample, repeated: a pattern that backtracks would take minutes, not seconds."""
+    """64 KiB of each piece of a sample, repeated: a pattern that backtracks would take many seconds."""
     found = registry.get(name)
     options, data = common_options(name)
-    pieces = {piece for word in data.decode().split() for piece in (word, word + " ", word[: len(word) // 2])} | {" ", '"', "[", "{", "a:1"}
+    pieces = {piece for word in data.decode().split() for piece in (word, word + " ", word[: len(word) // 2])} | {
+        " ",
+        '"',
+        "[",
+        "{",
+        "a:1",
+    }
     reader = found.reader(options, head_of(batch_of(data)))
     for piece in sorted(pieces - {""}):
         for before in (b"", data.split(b"\n", 1)[0]):
             line = before + (piece * (HOSTILE_BYTES // len(piece) + 1)).encode()[:HOSTILE_BYTES] + b"\n"
             began = time.process_time()
             reader.exact(Batch.of(line))
-            assert time.process_time() - began < 2.0, f"{piece!r} repeated is slow"
+            assert time.process_time() - began < 1.0, f"{piece!r} repeated is slow"
 
 
 @FORMATS
@@ -346,7 +363,8 @@ def cut_in_blocks(found: Format, reader: Any, data: bytes, size: int) -> list[di
         is_last = at >= len(data)
         lines_end = carry.rfind(b"\n") + 1
         end = found.cut(np.frombuffer(carry[:lines_end], np.uint8), is_last)
-        assert 0 <= end <= lines_end and (end == 0 or carry[end - 1] == 10)
+        assert 0 <= end <= lines_end
+        assert end == 0 or carry[end - 1] == 10
         block, carry = carry[:end], carry[end:]
         parsed = parse(reader, Batch.of(block))
         rows += [row | {"line": row["line"] + first_line} for row in event_rows(parsed)]

@@ -77,7 +77,7 @@ def reliability(side: str = "client", weeks: tuple[str, ...] = WEEKS, **keys: An
             records.append(
                 {**base, "metric": "fallback_session_rate", **cells(round(attempts * 0.004), round(attempts * 0.3))}
             )
-    return pd.DataFrame(records)
+    return pd.DataFrame(records, dtype=object)
 
 
 CODES: tuple[tuple[int | None, str, bool, float], ...] = (
@@ -112,7 +112,7 @@ def close_codes(total: int = 20_000, by: tuple[str, ...] = (), side: str = "clie
         {**dict(zip(names, key, strict=True)), **cells(number, totals[key[: len(by)]], excluded=total // 100)}
         for key, number in counted.items()
     ]
-    return pd.DataFrame(records, columns=[*names, *METRIC_COLUMNS])
+    return pd.DataFrame(records, columns=[*names, *METRIC_COLUMNS], dtype=object)
 
 
 def retries(outages: int = 1_200, weeks: tuple[str, ...] = (), group: dict[str, Any] | None = None) -> pd.DataFrame:
@@ -137,7 +137,7 @@ def retries(outages: int = 1_200, weeks: tuple[str, ...] = (), group: dict[str, 
                 denominator=outages,
             )
             records.append({**base, "metric": name, "retry_number": None, **row})
-    return pd.DataFrame(records)
+    return pd.DataFrame(records, dtype=object)
 
 
 NETWORKS: tuple[tuple[str | None, int, int], ...] = (

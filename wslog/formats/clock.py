@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from wslog.errors import UsageError
-from wslog.formats.contract import BoolArray, IntArray
+from wslog.formats.contract import BoolArray, IntArray, int64_array, mask_array
 
 UTC_NAMES = (None, "UTC", "Etc/UTC")
 
@@ -47,18 +47,25 @@ def local_to_utc(local_us: IntArray, tz: str | None) -> tuple[IntArray, BoolArra
     UsageError
         If the zone is unknown.
     """
-    nowhere = np.zeros(len(local_us), bool)
-    if tz in UTC_NAMES or not len(local_us):
-        if tz not in UTC_NAMES:
-            check_zone(tz)
+    if tz in UTC_NAMES:
+        nowhere = np.zeros(len(local_us), bool)
         return local_us, nowhere, nowhere
     check_zone(tz)
-    # the zone rules are asked once per quarter hour of local time, not per line: no zone changes within one
-    quarters, position = np.unique(local_us // QUARTER_US, return_inverse=True)
-    naive = pa.array(quarters * QUARTER_US, pa.int64()).cast(pa.timestamp("us"))
+    naive = int64_array(local_us).cast(pa.timestamp("us"))
     chosen = _instants(naive, tz, ambiguous="earliest", nonexistent="latest")
     other = _instants(naive, tz, ambiguous="latest", nonexistent="earliest")
-    is_nonexistent = (other < chosen)[position]
-    is_ambiguous = (other > chosen)[position]
-    within = np.where(is_nonexistent, 0, local_us % QUARTER_US)
-    return chosen[position] + within, is_ambiguous, is_nonexistent
+    return chosen, other > chosen, other < chosen
+
+
+def _instants(naive: pa.TimestampArray, tz: str | None, ambiguous: str, nonexistent: str) -> IntArray:
+    zoned = pc.assume_timezone(naive, tz, ambiguous=ambiguous, nonexistent=nonexistent)
+    instants: IntArray = zoned.cast(pa.int64()).to_numpy()
+    return instants
+
+
+def time_anomalies(is_ambiguous: BoolArray, is_nonexistent: BoolArray) -> pa.StringArray | None:
+    """Return the ``anomaly`` words of :func:`local_to_utc`'s masks, or None when nothing is odd."""
+    if not (is_ambiguous.any() or is_nonexistent.any()):
+        return None
+    word = pc.if_else(mask_array(is_ambiguous), "ambiguous_time", pa.scalar(None, pa.string()))
+    return pc.if_else(mask_array(is_nonexistent), "nonexistent_time", word)

@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wslog.formats.contract import constant, int64_array
+from wslog.formats.contract import constant
 from wslog.intake.privacy import address_prefix, cut_secrets, hash_address
 from wslog.schema import EVENT_COLUMNS, arrow_schema
 
@@ -33,23 +31,20 @@ class Origin:
     keep_ip: bool = False
 
 
-def to_events(rows: pa.Table, origin: Origin, line_numbers: Any, byte_offsets: Any) -> pa.Table:
+def to_events(rows: pa.Table, origin: Origin) -> pa.Table:
     """Turn reader rows into rows of the ``events`` table.
 
     Parameters
     ----------
     rows : pyarrow.Table
-        As :data:`wslog.formats.contract.ROW_COLUMNS`.
-    line_numbers, byte_offsets : (n,) int64 arrays
-        Where each row's line begins.
+        As :data:`wslog.formats.contract.ROW_COLUMNS`, with ``line_number`` and ``byte_offset``. Give many at once: what is
+        paid for each distinct value is then paid once.
     """
     count = rows.num_rows
     made: dict[str, pa.Array] = {
         "source_id": constant(origin.source_id, _WORD, count),
         "format": constant(origin.format, _WORD, count),
         "side": constant(origin.side, _WORD, count),
-        "line_number": int64_array(line_numbers),
-        "byte_offset": int64_array(byte_offsets),
         **_url(rows),
         **_user_agent(_one(rows["user_agent"])),
         **_address(_one(rows["address"]), origin),
@@ -146,9 +141,3 @@ def _clean(texts: pa.Array, origin: Origin) -> pa.Array:
     if texts.null_count == len(texts):
         return texts
     return _by_word(_coded(texts), lambda text: cut_secrets(text, origin.keep_ip))
-
-
-def arrays_of(rows: pa.Table, first_line: int, offset: int, starts: Any) -> tuple[Any, Any]:
-    """Return (line numbers, byte offsets) of reader rows, from the starts of the lines of their block."""
-    index = np.asarray(rows["line_index"].combine_chunks() if rows["line_index"].num_chunks != 1 else rows["line_index"].chunk(0))
-    return index + first_line, starts[index] + offset

@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from wslog.formats.contract import MAX_LINE_BYTES, Batch, Reader, Reject, int64_array, parse
 from wslog.intake.blocks import Block, LongLine
-from wslog.intake.enrich import Origin, to_events
 
 _BOM = b"\xef\xbb\xbf"
 _WHITESPACE = np.isin(np.arange(256), np.frombuffer(b" \t\r\v\f", np.uint8))
@@ -23,8 +22,8 @@ class Chunk:
 
     Attributes
     ----------
-    events : pyarrow.Table or None
-        Rows of ``events``, with ``line_number`` counted from 0 in the block.
+    rows : pyarrow.Table or None
+        The reader's rows, with ``line_number`` (counted from 0 in the block) and ``byte_offset`` in place of their index.
     rejects : list of (line index, line count, byte offset, length, sha256, reason)
     line_count, event_lines : int
     ignored : dict
@@ -33,7 +32,7 @@ class Chunk:
     """
 
     line_count: int
-    events: pa.Table | None = None
+    rows: pa.Table | None = None
     event_lines: int = 0
     rejects: list[tuple[int, int, int, int, str, str]] = field(default_factory=list)
     ignored: dict[str, int] = field(default_factory=dict)
@@ -43,15 +42,15 @@ class Chunk:
     def of_long_line(cls, line: LongLine) -> Chunk:
         return cls(1, rejects=[(0, 1, line.offset, line.length, line.sha256, "line_too_long")])
 
-    def with_line_numbers(self, first_line: int) -> pa.Table:
-        """Return the events with line numbers of the file (from 1)."""
-        assert self.events is not None
-        position = self.events.schema.get_field_index("line_number")
-        relative = np.asarray(self.events.column(position).combine_chunks())
-        return self.events.set_column(position, self.events.schema.field(position), int64_array(relative + first_line))
+    def numbered(self, first_line: int) -> pa.Table:
+        """Return the rows with line numbers of the file (from 1)."""
+        assert self.rows is not None
+        position = self.rows.schema.get_field_index("line_number")
+        relative = np.asarray(self.rows.column(position).chunk(0))
+        return self.rows.set_column(position, "line_number", int64_array(relative + first_line))
 
 
-def read_block(reader: Reader, block: Block, origin: Origin) -> Chunk:
+def read_block(reader: Reader, block: Block) -> Chunk:
     """Read one block.
 
     Raises
@@ -68,14 +67,18 @@ def read_block(reader: Reader, block: Block, origin: Origin) -> Chunk:
     if len(clean):
         parsed = parse(reader, clean)
         if parsed.line_count != len(clean):
-            raise AssertionError(f"{origin.format} was given {len(clean)} lines and accounts for {parsed.line_count}")
+            raise AssertionError(f"the format was given {len(clean)} lines and accounts for {parsed.line_count}")
         rejects += parsed.rejects
         chunk.event_lines, chunk.observed = parsed.event_lines, parsed.observed
         for reason, count in parsed.ignored.items():
             chunk.ignored[reason] = chunk.ignored.get(reason, 0) + count
         if parsed.events is not None and parsed.events.num_rows:
             index = np.asarray(parsed.events["line_index"].combine_chunks())
-            chunk.events = to_events(parsed.events, origin, index, batch.starts[index] + offset)
+            places = [int64_array(index), int64_array(batch.starts[index] + offset)]
+            columns = parsed.events.drop_columns(["line_index"])
+            chunk.rows = pa.Table.from_arrays(
+                [*columns.columns, *places], names=[*columns.column_names, "line_number", "byte_offset"]
+            )
     chunk.rejects = [_span(batch, reject, offset) for reject in sorted(rejects)]
     return chunk
 

@@ -97,7 +97,10 @@ def address_prefix(address: str) -> str | None:
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _IPV4_ONLY = re.compile(rf"(?:{_OCTET}\.){{3}}{_OCTET}", re.ASCII)
 _IPV4 = re.compile(rf"(?<![\w.])(?:{_OCTET}\.){{3}}{_OCTET}(?![\w.]|\.\d)", re.ASCII)
-_IPV6 = re.compile(r"(?<![\w:])(?:[0-9A-Fa-f]{1,4}:){2,7}(?:[0-9A-Fa-f]{1,4}|:)(?![\w:])|(?<![\w:])::(?:[0-9A-Fa-f]{1,4}:?)+", re.ASCII)
+# eight groups, or fewer around a "::"; so that 10:20:30 stays a time
+_IPV6 = re.compile(
+    r"(?<![\w:])(?:(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|(?=:*[0-9A-Fa-f])(?=[0-9A-Fa-f:]*::)[0-9A-Fa-f:]{3,39})(?![\w:])", re.ASCII
+)
 _QUERY = re.compile(r"\?[^\s'\"<>)\]]+")
 _USERINFO = re.compile(r"(//)[^/\s@'\"]+@")
 _TOKEN = re.compile(r"\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]+)?|\b(?i:bearer)\s+[\w.~+/-]{8,}=*", re.ASCII)

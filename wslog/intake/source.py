@@ -165,7 +165,7 @@ def check_is_text(head: Bytes) -> None:
     if first.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise SourceError("unknown_encoding", "UTF-16 text: convert it first, for example with 'iconv -f UTF-16 -t UTF-8'")
     control = np.count_nonzero((head < 9) | ((head > 13) & (head < 32) & (head != 27)))
-    if control > 0.1 * len(head):
+    if control > 0.03 * len(head):
         raise SourceError("not_text", "binary data, not a log")
 
 
@@ -211,10 +211,10 @@ class _Run:
         origin = Origin(self.source_id, self.fmt.name, self.fmt.side, self.key, self.options.keep_ip)
         blocks = Blocks(stream, self.fmt.cut, stream.is_whole or self.options.is_final, self._on_bytes, head, self.skip)
         pool = ThreadPoolExecutor(max(1, self.options.worker_count), thread_name_prefix="wslog")
-        writer = DayWriter(self.store.staging, pool)
+        writer = DayWriter(self.store.staging, pool, origin)
         staged: list[Path] = []
         try:
-            for chunk in self._chunks(blocks, reader, origin, pool, stream, progress):
+            for chunk in self._chunks(blocks, reader, pool, stream, progress):
                 first_line = self._account(chunk, first_line, report, writer)
             written = writer.finish()
             staged = [path for path, *_ in written]
@@ -255,12 +255,12 @@ class _Run:
             self.head_mark = (size, blake3(data[:size]).hexdigest())
 
     def _chunks(
-        self, blocks: Blocks, reader: Reader, origin: Origin, pool: ThreadPoolExecutor, stream: ByteStream, progress: Progress | None
+        self, blocks: Blocks, reader: Reader, pool: ThreadPoolExecutor, stream: ByteStream, progress: Progress | None
     ) -> Iterator[Chunk]:
         """Parse blocks in the pool, a few at a time; yield them in order."""
         waiting: deque[Future[Chunk] | LongLine] = deque()
         for piece in blocks:
-            waiting.append(pool.submit(read_block, reader, piece, origin) if isinstance(piece, Block) else piece)
+            waiting.append(pool.submit(read_block, reader, piece) if isinstance(piece, Block) else piece)
             if progress:
                 progress(stream.raw_bytes, stream.raw_size)
             while len(waiting) > self.options.worker_count + 1:
@@ -281,9 +281,9 @@ class _Run:
         self._flush_rejects(_REJECTS_PER_FILE)
         if chunk.observed:
             self.observed = [min(self.observed[:1] + [chunk.observed[0]]), max(self.observed[1:] + [chunk.observed[1]])]
-        if chunk.events is not None:
-            report.event_count += chunk.events.num_rows
-            writer.add(chunk.with_line_numbers(first_line))
+        if chunk.rows is not None:
+            report.event_count += chunk.rows.num_rows
+            writer.add(chunk.numbered(first_line))
         return first_line + chunk.line_count
 
     def _flush_rejects(self, at_least: int) -> None:

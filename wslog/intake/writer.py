@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from wslog.formats.contract import mask_array
+from wslog.intake.enrich import Origin, to_events
 from wslog.lake import NO_DATE
 from wslog.schema import COLUMNS, EVENT_COLUMNS, arrow_schema
 
@@ -34,7 +35,7 @@ _OPTIONS: dict[str, Any] = {
 
 
 class DayWriter:
-    """Collect event tables of one source and write them, a file for each day and flush.
+    """Collect reader rows of one source, make them events and write them, a file for each day and flush.
 
     Parameters
     ----------
@@ -42,9 +43,11 @@ class DayWriter:
         Where files are written; they are renamed at commit.
     pool : Executor
         Files are written there, one at a time, while parsing goes on.
+    origin : Origin
     """
 
-    def __init__(self, staging: Path, pool: Executor) -> None:
+    def __init__(self, staging: Path, pool: Executor, origin: Origin) -> None:
+        self._origin = origin
         self._staging = staging
         self._pool = pool
         self._days: dict[int | None, list[pa.Table]] = {}
@@ -52,10 +55,10 @@ class DayWriter:
         self._bytes = 0
         self._writing: list[Future[tuple[Path, str, int, int]]] = []
 
-    def add(self, events: pa.Table) -> None:
-        for day, table in _by_day(events):
+    def add(self, rows: pa.Table) -> None:
+        for day, table in _by_day(rows):
             self._days.setdefault(day, []).append(table)
-        self._bytes += events.nbytes
+        self._bytes += rows.nbytes
         if self._bytes >= FLUSH_BYTES:
             self.flush()
 
@@ -65,7 +68,7 @@ class DayWriter:
             self._parts[day] = part + 1
             for earlier in self._writing[-1:]:  # one file at a time: memory stays bounded
                 earlier.result()
-            self._writing.append(self._pool.submit(_write, self._staging, tables, day_name(day), part))
+            self._writing.append(self._pool.submit(_write, self._staging, tables, self._origin, day_name(day), part))
         self._days, self._bytes = {}, 0
 
     def finish(self) -> list[tuple[Path, str, int, int]]:
@@ -99,8 +102,8 @@ def _by_day(events: pa.Table) -> list[tuple[int | None, pa.Table]]:
     return made
 
 
-def _write(staging: Path, tables: list[pa.Table], day: str, part: int) -> tuple[Path, str, int, int]:
-    table = pa.concat_tables(tables).unify_dictionaries()
+def _write(staging: Path, tables: list[pa.Table], origin: Origin, day: str, part: int) -> tuple[Path, str, int, int]:
+    table = to_events(pa.concat_tables(tables).unify_dictionaries(), origin)
     path = staging / f"{uuid.uuid4().hex}.parquet"
     write_parquet(path, lambda file: pq.write_table(table, file, **_OPTIONS))
     return path, day, part, table.num_rows

@@ -6,11 +6,13 @@ One place, so that an axis, a tile and a definition never disagree.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from wslog.errors import UsageError
 from wslog.safe_text import LABEL_CHARACTERS, chart_label
 from wslog.schema import METRIC_COLUMNS
 
@@ -46,22 +48,22 @@ METRICS: dict[str, Metric] = {
         "Connect success",
         "share",
         "attempts",
-        "Attempts whose WebSocket opened, of all attempts. Attempts the page gave up while connecting, and attempts whose end "
-        "is not in the logs, are left out and counted.",
+        "Attempts whose WebSocket opened, of all attempts. Attempts the page gave up while connecting, and attempts "
+        "whose end is not in the logs, are left out and counted.",
     ),
     "drops_per_connected_hour": Metric(
         "Drops per connected hour",
         "per_hour",
         "connected hours",
-        "Open connections lost (dropped, idle timeout, closed by the server), per hour of open WebSocket time. Pages left and "
-        "closes on purpose are no drops.",
+        "Open connections lost (dropped, idle timeout, closed by the server), per hour of open WebSocket time. Pages "
+        "left and closes on purpose are no drops.",
     ),
     "downtime_s_per_connected_hour": Metric(
         "Downtime per connected hour",
         "s_per_hour",
         "connected hours",
-        "Seconds without service during outages, per hour of open WebSocket time. Outages whose end is not in the logs count up "
-        "to their last sign of life, so this is a lower bound.",
+        "Seconds without service during outages, per hour of open WebSocket time. Outages whose end is not in the logs "
+        "count up to their last sign of life, so this is a lower bound.",
     ),
     "fallback_session_rate": Metric(
         "Sessions that fell back",
@@ -79,8 +81,8 @@ METRICS: dict[str, Metric] = {
         "Median time to recover",
         "seconds",
         "outages",
-        "Time by which half of the outages had their WebSocket back (Kaplan-Meier: outages whose end was not seen count for as "
-        "long as they were watched).",
+        "Time by which half of the outages had their WebSocket back (Kaplan-Meier: outages whose end was not seen "
+        "count for as long as they were watched).",
     ),
     "time_to_recover_p90_s": Metric(
         "Time to recover, 90th percentile",
@@ -165,9 +167,25 @@ def rows(frame: pd.DataFrame) -> list[Row]:
     found = []
     for record in frame.to_dict("records"):
         keys = {name: None if pd.isna(record[name]) else record[name] for name in names}
-        numbers = [_number(record[name]) for name in METRIC_COLUMNS[:-1]]
-        found.append(Row(keys, *numbers, state=str(record["state"])))
+        value, numerator, denominator, excluded, low, high = (_number(record[name]) for name in METRIC_COLUMNS[:-1])
+        found.append(Row(keys, value, numerator, denominator, excluded, low, high, str(record["state"])))
     return found
+
+
+def one_side(frame: pd.DataFrame, metric: str | None = None) -> list[Row]:
+    """Return the rows of a frame, or those of one metric; a frame of several sides is refused."""
+    found = rows(frame)
+    sides = sorted({str(row.keys["side"]) for row in found if row.keys.get("side") is not None})
+    if len(sides) > 1:
+        raise UsageError(f"the frame holds the sides {', '.join(sides)}; draw one side at a time")
+    return [row for row in found if metric is None or row.keys.get("metric", metric) == metric]
+
+
+def refuse_groups(frame: pd.DataFrame, keys: Sequence[object]) -> None:
+    """Raise when rows share a key, that is when the frame holds groups a chart has no room for."""
+    if len(set(keys)) != len(keys):
+        names = ", ".join(group_columns(frame)) or "none"
+        raise UsageError(f"the frame has several rows per point (its groups: {names}); choose one group")
 
 
 def group_columns(frame: pd.DataFrame) -> tuple[str, ...]:
@@ -243,6 +261,19 @@ def in_words(value: float, kind: str) -> str:
     if kind == "seconds":
         return duration(value)
     return f"{_significant(value)}{NBSP}s/h" if kind == "s_per_hour" else f"{_significant(value)}{NBSP}/h"
+
+
+def between(low: float, high: float, kind: str) -> str:
+    """Return an interval, its unit said once where both ends share it: ``96.3 to 96.7 %``."""
+    first, last = in_words(low, kind), in_words(high, kind)
+    number, _, unit = first.rpartition(NBSP)
+    shares_unit = number and last.endswith(NBSP + unit) and NBSP not in number and NBSP not in last.rpartition(NBSP)[0]
+    return f"{number if shares_unit else first} to {last}"
+
+
+def plural(number: int, word: str) -> str:
+    """Return ``1 source`` or ``1,200 sources``."""
+    return f"{number:,} {word}" + ("" if number == 1 else "s")
 
 
 def n_text(row: Row, metric: str) -> str:

@@ -1,0 +1,279 @@
+"""The embedded engine: DuckDB over the lake's Parquet files, running the SQL files of the package.
+
+The SQL files are in the subset that DuckDB and Spark run verbatim, with Spark's function names; :data:`MACROS` gives
+DuckDB the three it lacks. :func:`render` is all that happens to a file before an engine sees it, so another engine needs
+only the two tables ``events`` and ``sources``, and :data:`STAGES` in order.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from wslog import attempts, episodes
+from wslog.errors import LakeDamagedError
+from wslog.schema import COLUMNS, TABLES, arrow_schema
+from wslog.selection import SQL_NAMES, Filter, Period, names_sql, parse_filter, parse_period, select_sql, unknown
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+MACROS = (
+    "CREATE MACRO unix_micros(t) AS epoch_us(t)",
+    "CREATE MACRO approx_percentile(x, q) AS approx_quantile(x, q)",
+    "CREATE MACRO weekday(t) AS isodow(t) - 1",
+)
+
+STAGES: dict[str, tuple[str, ...]] = {
+    "steps": (),
+    "attempts": ("steps",),
+    "outages": ("attempts",),
+    "episodes": ("outages", "attempts"),
+    "sessions": ("steps", "attempts"),
+}
+"""Derived tables and what each is made from; ``steps`` is a view, the others are made once and kept."""
+
+_TYPES = {
+    "text": "VARCHAR",
+    "word": "VARCHAR",
+    "int16": "SMALLINT",
+    "int32": "INTEGER",
+    "int64": "BIGINT",
+    "float64": "DOUBLE",
+    "bool": "BOOLEAN",
+    "instant": "TIMESTAMPTZ",
+}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Grouping columns, period and filter, checked: what a metric's SQL file is filled with.
+
+    Build it from user input with :func:`wslog.selection.check_by`, :func:`~wslog.selection.parse_period` and
+    :func:`~wslog.selection.parse_filter`.
+    """
+
+    by: tuple[str, ...] = ()
+    period: Period = Period()
+    filter: Filter = Filter()
+
+
+@cache
+def _text(name: str) -> str:
+    path = files("wslog").joinpath("sql", *f"{name}.sql".split("/"))
+    if not path.is_file():
+        raise FileNotFoundError(f"wslog/sql/{name}.sql")
+    return path.read_text("utf-8")
+
+
+def render(name: str, table: str | None = None, selection: Selection | None = None, **numbers: int | float) -> str:
+    """Return the text of ``sql/<name>.sql`` with its placeholders filled.
+
+    Parameters
+    ----------
+    name : str
+        Like ``attempts`` or ``metrics/close_codes``.
+    table : str, optional
+        The table that a metric's grouping columns, period and filter speak about.
+    selection : Selection, optional
+    **numbers : int or float
+        Numeric placeholders. Nothing else can be filled in: rules and columns come from the package's own lists.
+    """
+    fills: dict[str, str] = {**attempts.fills(), **episodes.fills()}
+    if table is not None:
+        chosen = selection or Selection()
+        fills["by"] = names_sql(chosen.by)
+        for suffix, owner in (("", table), ("_episodes", "episodes")):
+            fills[f"by_select{suffix}"] = select_sql(chosen.by, owner)
+            fills[f"window{suffix}"] = chosen.period.sql(owner)
+            fills[f"where{suffix}"] = chosen.filter.sql(owner)
+    for key, number in numbers.items():
+        if isinstance(number, bool) or not isinstance(number, (int, float)):
+            raise TypeError(f"{key} must be a number")
+        fills[key] = repr(number)
+    return _text(name).format_map(fills)
+
+
+class Engine:
+    """A DuckDB connection that sees the events of a lake and derives everything else from them.
+
+    Parameters
+    ----------
+    event_files : sequence of path
+        Parquet files of the ``events`` table, as the ledger names them; none gives an empty table.
+    sources : pyarrow.Table
+        The ``sources`` table.
+    memory_limit : str
+        What DuckDB may use before it writes to a temporary folder, like ``3GB``.
+
+    Raises
+    ------
+    LakeDamagedError
+        A file is missing or is no Parquet file of events.
+    """
+
+    def __init__(self, event_files: Sequence[str | os.PathLike[str]], sources: pa.Table, memory_limit: str = "3GB") -> None:
+        self._spill = tempfile.TemporaryDirectory(prefix="wslog-")
+        self._connection = duckdb.connect(
+            config={
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+                "memory_limit": memory_limit,
+                "temp_directory": self._spill.name,
+                "preserve_insertion_order": "false",
+            }
+        )
+        self._made: set[str] = set()
+        run = self._connection.execute
+        run("SET TimeZone = 'UTC'")
+        for macro in MACROS:
+            run(macro)
+        self._bind_sources(sources)
+        paths = [os.fspath(path) for path in event_files]
+        self._bind_events(paths)
+        # from here on SQL reaches the lake's files and nothing else on this machine
+        run("SET allowed_paths = $paths", {"paths": paths})
+        run("SET allowed_directories = $folders", {"folders": [self._spill.name]})
+        run("SET enable_external_access = false")
+        run("SET lock_configuration = true")
+
+    def close(self) -> None:
+        """Close the connection and remove the temporary folder."""
+        self._connection.close()
+        self._spill.cleanup()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- tables ---
+
+    def arrow(self, name: str, selection: Selection | None = None) -> pa.Table:
+        """Return a registered table (``events``, ``sources``, ``attempts`` or ``episodes``) in its registered schema.
+
+        Rows are in the order of the table's key. A selection's period and filter apply to attempts and episodes.
+        """
+        choices = ("events", "sources", "attempts", "episodes")
+        if name not in choices:
+            raise unknown("table", name, choices)
+        self.make(name)
+        columns = ", ".join(SQL_NAMES.get(column, column) for column in TABLES[name].columns)
+        where = "TRUE"
+        if selection is not None and name in ("attempts", "episodes"):
+            where = f"{selection.period.sql(name)} AND {selection.filter.sql(name)}"
+        order = ", ".join(TABLES[name].key)
+        table = self._fetch(f"SELECT {columns} FROM {name} WHERE {where} ORDER BY {order}")
+        return table.rename_columns(list(TABLES[name].columns)).cast(_nullable(arrow_schema(name)))
+
+    def frame(
+        self, name: str, since: str | None = None, until: str | None = None, week: str | None = None, where: str | None = None
+    ) -> pd.DataFrame:
+        """Return a registered table as a pandas frame: text columns hold str or None, whole numbers are ``Int64``-like."""
+        selection = None
+        if any(value is not None for value in (since, until, week, where)):
+            if name not in ("attempts", "episodes"):
+                raise unknown("table to select from", name, ("attempts", "episodes"))
+            selection = Selection((), parse_period(since, until, week), parse_filter(where, [name]))
+        return to_frame(self.arrow(name, selection))
+
+    def make(self, name: str) -> None:
+        """Derive a table of :data:`STAGES`, and what it needs, unless that was done."""
+        if name not in STAGES or name in self._made:
+            return
+        for needed in STAGES[name]:
+            self.make(needed)
+        kind = "VIEW" if name == "steps" else "TABLE"
+        self._execute(f"CREATE TEMP {kind} {name} AS {render(name)}")
+        self._made.add(name)
+
+    # --- queries ---
+
+    def run(self, name: str, table: str, selection: Selection | None = None, **numbers: int | float) -> pd.DataFrame:
+        """Run ``sql/<name>.sql`` over the derived tables and return its rows, registry names restored.
+
+        Parameters are those of :func:`render`.
+        """
+        for stage in STAGES:
+            if stage != "steps":
+                self.make(stage)
+        found = self._fetch(render(name, table, selection, **numbers))
+        back = {inside: outside for outside, inside in SQL_NAMES.items()}
+        return to_frame(found.rename_columns([back.get(column, column) for column in found.column_names]))
+
+    # --- inside ---
+
+    def _fetch(self, sql: str) -> pa.Table:
+        reader = self._execute(sql).to_arrow_reader(1 << 17)
+        return reader.read_all()
+
+    def _execute(self, sql: str) -> Any:
+        try:
+            return self._connection.execute(sql)
+        except duckdb.IOException as error:
+            raise LakeDamagedError(f"the events of the lake cannot be read: {str(error).splitlines()[0]}") from error
+
+    def _bind_sources(self, sources: pa.Table) -> None:
+        columns = TABLES["sources"].columns
+        self._connection.register("given_sources", sources)
+        select = ", ".join(_typed(name, sources.column_names) for name in columns)
+        self._connection.execute(f"CREATE TEMP TABLE sources AS SELECT {select} FROM given_sources")
+        self._connection.unregister("given_sources")
+
+    def _bind_events(self, paths: list[str]) -> None:
+        columns = TABLES["events"].columns
+        if not paths:
+            select = ", ".join(_typed(name, ()) for name in columns)
+            self._connection.execute(f"CREATE TEMP VIEW events AS SELECT {select} WHERE FALSE")
+            return
+        try:
+            found = self._connection.read_parquet(paths, hive_partitioning=False, union_by_name=True)
+        except (duckdb.IOException, duckdb.InvalidInputException) as error:
+            raise LakeDamagedError(f"the events of the lake cannot be read: {str(error).splitlines()[0]}") from error
+        found.create_view("event_files")
+        select = ", ".join(_typed(name, found.columns) for name in columns)
+        self._connection.execute(f"CREATE TEMP VIEW events AS SELECT {select} FROM event_files")
+
+
+def _typed(name: str, present: Sequence[str]) -> str:
+    value = name if name in present else "NULL"
+    return f"CAST({value} AS {_TYPES[COLUMNS[name].type]}) AS {name}"
+
+
+def _nullable(schema: pa.Schema) -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema([field.with_nullable(True) for field in schema])
+
+
+def to_frame(table: pa.Table) -> pd.DataFrame:
+    """Return an Arrow table as pandas with the same dtypes whatever the values.
+
+    Text is ``object`` with None, whole numbers are ``Int16`` to ``Int64``, booleans ``boolean``, instants
+    ``datetime64[us, UTC]``, the rest ``float64``.
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    whole = {pa.int16(): pd.Int16Dtype(), pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+    columns: dict[str, Any] = {}
+    for name, values in zip(table.column_names, table.columns, strict=True):
+        kind = values.type
+        if pa.types.is_dictionary(kind):
+            values, kind = values.cast(kind.value_type), kind.value_type
+        if kind in whole:
+            columns[name] = values.to_pandas(types_mapper=whole.get)
+        elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            columns[name] = pd.Series(values.to_numpy(zero_copy_only=False), dtype=object)
+        else:
+            columns[name] = values.to_pandas()
+    return pd.DataFrame(columns, columns=table.column_names)

@@ -1,0 +1,37 @@
+-- close codes: of the attempts of a group and side whose end was seen, how many ended with which code (null: none is known)
+-- and where the code comes from. Sums over clusters (sessions) for the interval: see wslog/intervals.py.
+WITH chosen AS (
+  SELECT {by_select}side, close_code, COALESCE(close_code_source, 'absent') AS close_code_source, is_ended, cluster_key,
+         sample_weight
+  FROM attempts
+  WHERE {window} AND {where}
+), counted AS (
+  SELECT {by}side, is_ended, close_code, close_code_source, cluster_key, SUM(sample_weight) AS w, COUNT(*) AS w_rows
+  FROM chosen
+  GROUP BY {by}side, is_ended, close_code, close_code_source, cluster_key
+), totalled AS (
+  SELECT *,
+         CASE WHEN is_ended THEN w ELSE 0 END AS y,
+         SUM(CASE WHEN is_ended THEN w ELSE 0 END) OVER (PARTITION BY {by}side, cluster_key) AS n,
+         ROW_NUMBER() OVER (PARTITION BY {by}side, cluster_key
+                            ORDER BY is_ended DESC, close_code NULLS FIRST, close_code_source) AS place
+  FROM counted
+), summed AS (
+  -- each cluster is counted once, in the row of its first code; the totals of the group add those up
+  SELECT {by}side, is_ended, close_code, close_code_source, SUM(y) AS y, SUM(y * y) AS yy, SUM(y * n) AS yn,
+         CAST(SUM(w_rows) AS BIGINT) AS y_rows,
+         SUM(CASE WHEN place = 1 THEN n ELSE 0 END) AS n_part, SUM(CASE WHEN place = 1 THEN n * n ELSE 0 END) AS nn_part,
+         COUNT(CASE WHEN place = 1 AND n > 0 THEN 1 END) AS cluster_part,
+         SUM(CASE WHEN is_ended THEN 0 ELSE w END) AS excluded_part
+  FROM totalled
+  GROUP BY {by}side, is_ended, close_code, close_code_source
+), grouped AS (
+  SELECT {by}side, is_ended, close_code, close_code_source, y, yy, yn, y_rows,
+         SUM(n_part) OVER g AS n, SUM(nn_part) OVER g AS nn, CAST(SUM(cluster_part) OVER g AS BIGINT) AS cluster_count,
+         CAST(SUM(CASE WHEN is_ended THEN y_rows ELSE 0 END) OVER g AS BIGINT) AS n_rows, SUM(excluded_part) OVER g AS excluded
+  FROM summed
+  WINDOW g AS (PARTITION BY {by}side)
+)
+SELECT {by}side, close_code, close_code_source, y, n, yy, yn, nn, cluster_count, y_rows, n_rows, excluded
+FROM grouped
+WHERE is_ended

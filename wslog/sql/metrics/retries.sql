@@ -1,0 +1,31 @@
+-- retries: of the outages of client sessions that made a k-th retry (k = retry_number, the attempt that began the outage is
+-- 0), the share where it brought the WebSocket back: opened, and not lost abnormally at once. Left out: a retry that was
+-- still under way when the log ends, or that the page broke off.
+WITH picked AS (
+  SELECT {by_select}episode_id, cluster_key, sample_weight, end_word AS how_it_ended, attempt_count AS made_count, trigger_outcome AS begun_by
+  FROM episodes
+  WHERE side = 'client' AND {window} AND {where}
+), chosen AS (
+  SELECT {by}o.retry_number, p.cluster_key, p.sample_weight,
+         CASE WHEN o.attempt_role = 'recovery' THEN 1 ELSE 0 END AS y,
+         CASE WHEN o.attempt_role = 'pending' OR (o.attempt_role = 'abandoned' AND p.how_it_ended = 'left' AND o.is_last = 1)
+              THEN 0 ELSE 1 END AS n
+  FROM picked AS p
+  INNER JOIN (
+    SELECT episode_id, retry_number, attempt_role,
+           CASE WHEN retry_number = MAX(retry_number) OVER (PARTITION BY episode_id) THEN 1 ELSE 0 END AS is_last
+    FROM outages
+    WHERE retry_number IS NOT NULL
+  ) AS o ON o.episode_id = p.episode_id
+  WHERE o.retry_number >= 1 AND o.retry_number <= {max_retry}
+), clustered AS (
+  SELECT {by}retry_number, cluster_key, SUM(sample_weight * y) AS y, SUM(sample_weight * n) AS n,
+         SUM(sample_weight * (1 - n)) AS excluded, SUM(y) AS y_rows, SUM(n) AS n_rows
+  FROM chosen
+  GROUP BY {by}retry_number, cluster_key
+)
+SELECT {by}retry_number, SUM(y) AS y, SUM(n) AS n, SUM(y * y) AS yy, SUM(y * n) AS yn, SUM(n * n) AS nn,
+       COUNT(CASE WHEN n > 0 THEN 1 END) AS cluster_count, CAST(SUM(y_rows) AS BIGINT) AS y_rows, CAST(SUM(n_rows) AS BIGINT) AS n_rows,
+       SUM(excluded) AS excluded
+FROM clustered
+GROUP BY {by}retry_number
