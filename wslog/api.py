@@ -201,7 +201,8 @@ class Lake:
 
         schema = arrow_schema("rejects")
         tables = [pq.read_table(path, schema=schema) for path in self._store.reject_files()]
-        return pa.concat_tables([schema.empty_table(), *tables]).to_pandas()
+        frame: pd.DataFrame = pa.concat_tables([schema.empty_table(), *tables]).to_pandas()
+        return frame
 
     # --- metrics ---
 

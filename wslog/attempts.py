@@ -1,28 +1,17 @@
-"""Connection attempts from events: what ``sql/attempts.sql`` is filled with, and the table as a frame.
+"""Connection attempts from events, as a frame.
 
-Read ``sql/steps.sql`` and ``sql/attempts.sql`` to know what makes an attempt and where each of its columns comes from.
+Read ``sql/steps.sql`` and ``sql/attempts.sql`` to know what makes an attempt and where each of its columns comes from; the
+rules that decide how it went are in :mod:`wslog.outcomes`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wslog import outcomes
-
 if TYPE_CHECKING:
     import pandas as pd
 
     from wslog.engine import Engine
-
-
-def fills() -> dict[str, str]:
-    """Return the placeholders of ``sql/attempts.sql``: the outcome rules, as SQL."""
-    return {
-        "rule_id": outcomes.rule_id_sql(),
-        "outcome": outcomes.outcome_sql(),
-        "evidence": outcomes.evidence_sql(),
-        "rules_version": str(outcomes.RULES_VERSION),
-    }
 
 
 def attempts(

@@ -10,17 +10,16 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from wslog import attempts, episodes
+from wslog import outcomes
 from wslog.errors import LakeDamagedError
 from wslog.schema import COLUMNS, TABLES, arrow_schema
-from wslog.selection import SQL_NAMES, Filter, Period, names_sql, parse_filter, parse_period, select_sql, unknown
+from wslog.selection import SQL_NAMES, Selection, names_sql, parse_filter, parse_period, select_sql, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,19 +52,6 @@ _TYPES = {
 }
 
 
-@dataclass(frozen=True)
-class Selection:
-    """Grouping columns, period and filter, checked: what a metric's SQL file is filled with.
-
-    Build it from user input with :func:`wslog.selection.check_by`, :func:`~wslog.selection.parse_period` and
-    :func:`~wslog.selection.parse_filter`.
-    """
-
-    by: tuple[str, ...] = ()
-    period: Period = Period()
-    filter: Filter = Filter()
-
-
 @cache
 def _text(name: str) -> str:
     path = files("wslog").joinpath("sql", *f"{name}.sql".split("/"))
@@ -87,7 +73,7 @@ def render(name: str, table: str | None = None, selection: Selection | None = No
     **numbers : int or float
         Numeric placeholders. Nothing else can be filled in: rules and columns come from the package's own lists.
     """
-    fills: dict[str, str] = {**attempts.fills(), **episodes.fills()}
+    fills: dict[str, str] = outcomes.fills()
     if table is not None:
         chosen = selection or Selection()
         fills["by"] = names_sql(chosen.by)
@@ -213,14 +199,16 @@ class Engine:
     # --- inside ---
 
     def _fetch(self, sql: str) -> pa.Table:
-        reader = self._execute(sql).to_arrow_reader(1 << 17)
-        return reader.read_all()
-
-    def _execute(self, sql: str) -> Any:
         try:
-            return self._connection.execute(sql)
+            return self._connection.sql(sql).to_arrow_table()
         except duckdb.IOException as error:
-            raise LakeDamagedError(f"the events of the lake cannot be read: {str(error).splitlines()[0]}") from error
+            raise _unreadable(error) from error
+
+    def _execute(self, sql: str) -> None:
+        try:
+            self._connection.execute(sql)
+        except duckdb.IOException as error:
+            raise _unreadable(error) from error
 
     def _bind_sources(self, sources: pa.Table) -> None:
         columns = TABLES["sources"].columns
@@ -238,10 +226,14 @@ class Engine:
         try:
             found = self._connection.read_parquet(paths, hive_partitioning=False, union_by_name=True)
         except (duckdb.IOException, duckdb.InvalidInputException) as error:
-            raise LakeDamagedError(f"the events of the lake cannot be read: {str(error).splitlines()[0]}") from error
+            raise _unreadable(error) from error
         found.create_view("event_files")
         select = ", ".join(_typed(name, found.columns) for name in columns)
         self._connection.execute(f"CREATE TEMP VIEW events AS SELECT {select} FROM event_files")
+
+
+def _unreadable(error: Exception) -> LakeDamagedError:
+    return LakeDamagedError(f"the events of the lake cannot be read: {str(error).splitlines()[0]}")
 
 
 def _typed(name: str, present: Sequence[str]) -> str:

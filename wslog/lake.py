@@ -257,7 +257,7 @@ class LakeStore:
         return [str(self._checked(file)) for entry in self.entries() for file in entry.reject_files]
 
     def _checked(self, file: dict[str, Any]) -> Path:
-        path = self.root / file["path"]
+        path: Path = self.root / str(file["path"])
         try:
             size = path.stat().st_size
         except OSError as error:

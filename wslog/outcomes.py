@@ -1,6 +1,6 @@
-"""How an attempt went: ordered rules, first match wins.
+"""How an attempt went, and which losses make an outage: what the derivations decide by, as data.
 
-The rules are data. Each condition is SQL of the portable subset over the columns that ``sql/attempts.sql`` has when it
+Outcomes are ordered rules, first match wins. Each condition is SQL of the portable subset over the columns that ``sql/attempts.sql`` has when it
 decides: ``side``, ``is_opened``, ``is_ended``, ``has_close``, ``has_error``, ``close_code``, ``close_code_source``,
 ``was_clean``, ``ended_by``, ``error_class`` and ``http_status``. A comparison with null does not match.
 """
@@ -10,6 +10,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 RULES_VERSION = 1
+
+STABLE_S = 5
+"""An open that is lost abnormally sooner than this never ended the outage (reconnecting-websocket's minUptime is 5 s)."""
+
+GIVE_UP_S = 300
+"""A client whose session goes on this long after a failure, without a retry, gave up: no known policy waits longer than
+120 s (gRPC), background tabs up to a minute more."""
+
+HERD_COUNT = 5
+"""Sessions of one host lost within one second that can be a herd: fewer are common by chance on a busy service."""
+
+HERD_SIGMA = 6
+"""How far above the ten minutes around, in standard deviations of a Poisson count, that second must be."""
 
 RFC = "RFC 6455 section 7.4.1"
 IANA = "IANA WebSocket Close Code Number Registry"
@@ -262,3 +275,17 @@ def evidence_sql() -> str:
     opened = "CASE WHEN is_opened THEN 'opened=true' ELSE 'opened=false' END"
     ended = "CASE WHEN is_ended THEN '' ELSE ' ended=false' END"
     return f"{opened} || {ended} || {texts} || ' side=' || side"
+
+
+def fills() -> dict[str, str]:
+    """Return the placeholders of ``sql/attempts.sql``, ``sql/outages.sql`` and ``sql/episodes.sql``: all of the above as SQL."""
+    return {
+        "rule_id": rule_id_sql(),
+        "outcome": outcome_sql(),
+        "evidence": evidence_sql(),
+        "rules_version": str(RULES_VERSION),
+        "stable_s": str(STABLE_S),
+        "give_up_s": str(GIVE_UP_S),
+        "herd_count": str(HERD_COUNT),
+        "herd_sigma": str(HERD_SIGMA),
+    }

@@ -88,6 +88,18 @@ class Filter:
         return " AND ".join(term.sql(table) for term in self.terms) or "TRUE"
 
 
+@dataclass(frozen=True)
+class Selection:
+    """Grouping columns, period and filter, checked: what a metric's SQL file is filled with.
+
+    Build it from user input with :func:`check_by`, :func:`parse_period` and :func:`parse_filter`.
+    """
+
+    by: tuple[str, ...] = ()
+    period: Period = Period()
+    filter: Filter = Filter()
+
+
 def unknown(what: str, given: object, choices: Sequence[str]) -> UsageError:
     """Return the error for a name that does not exist: it lists the choices and the closest one."""
     close = difflib.get_close_matches(str(given), choices, n=1)

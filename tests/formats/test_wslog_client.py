@@ -114,7 +114,7 @@ REJECTED = {
             "1989-12-31T23:59:59.999Z" "2100-01-01T00:00:00Z" "1990-01-01T00:00:00+00:01" "0001-01-01T00:00:00Z"
             "9999-12-31T23:59:59Z" 0 -1 1795420800 4102444800000 631151999999 1e300 18446744073709551615
             123456789012345678901234567890 1795420800000000
-        """.split()
+        """.split()  # noqa: SIM905
     ],
     "value": [
         b'{"ts":true,"event":"open"}',
@@ -134,7 +134,7 @@ REJECTED = {
                 "network":{"type":{}} "network":false "sample_weight":0 "sample_weight":-1 "sample_weight":"2"
                 "messages_sent":-1 "messages_received":0.5 "messages_sent":9223372036854775808 "buffered_amount":"0"
                 "longest_inbound_silence_ms":"x"
-            """.split()
+            """.split()  # noqa: SIM905
         ),
     ],
 }
@@ -400,7 +400,7 @@ NUMBER = (
 )
 TIME = st.sampled_from(
     """2026-11-23T08:00:00.000Z 2026-11-23T08:00:00Z 2026-11-23T16:00:00.123456+08:00 2026-11-23T08:00:00.5Z
-    2026-02-30T08:00:00.000Z 1980-01-01T00:00:00.000Z x""".split()
+    2026-02-30T08:00:00.000Z 1980-01-01T00:00:00.000Z x""".split()  # noqa: SIM905
 ) | st.sampled_from([1795420800000, 1795420800000.5, 5, "2026-11-23 08:00:00Z"])
 EVENT = st.sampled_from(
     ["attempt", "open", "close", "error", "retry", "fallback", "poll", "upgrade", "network", "other"]
@@ -421,8 +421,12 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(("session", "connection", "request_id", "url", "reason", "error", "ua"), TEXT),
     **dict.fromkeys(COUNTS, st.integers(0, 10**10)),
     **dict.fromkeys(MEASURES, NUMBER),
-    "code": st.sampled_from([1000, 1005, 1006, 4001, 0, 70000]), "status": st.sampled_from([0, 101, 200, 502]), "was_clean": st.booleans(),
-    "network": NETWORK, "transport": st.sampled_from(["websocket", "polling", "sse", "tcp"]), "ended_by": st.sampled_from(["client", "proxy"]),
+    "code": st.sampled_from([1000, 1005, 1006, 4001, 0, 70000]),
+    "status": st.sampled_from([0, 101, 200, 502]),
+    "was_clean": st.booleans(),
+    "network": NETWORK,
+    "transport": st.sampled_from(["websocket", "polling", "sse", "tcp"]),
+    "ended_by": st.sampled_from(["client", "proxy"]),
     "seq": NUMBER, "note": TEXT, "more": ANY,
 }  # fmt: skip
 STYLES = [{"separators": (",", ":")}, {}, {"separators": (",", ": ")}, {"separators": (" , ", " : ")}]
@@ -522,7 +526,7 @@ def test_usual_logs_are_read_column_by_column() -> None:
         lines = []
         for i in range(60):
             fields = {
-                "ts": "2026-11-23T08:00:00.%03dZ" % i,
+                "ts": f"2026-11-23T08:00:00.{i:03d}Z",
                 "event": "close",
                 "code": 1000 + i % 3,
                 "reason": "登录已过期",

@@ -21,11 +21,13 @@ def print_frame(frame: pd.DataFrame, kind: str, title: str) -> None:
     if kind == "json":
         sys.stdout.write(to_json(frame) + "\n")
     elif kind == "csv":
-        safe = frame.copy()
-        for name in safe.columns:
-            if not _is_number(safe[name]):
-                safe[name] = [None if _is_null(v) else spreadsheet_cell(_plain(v)) for v in safe[name]]
-        safe.to_csv(sys.stdout, index=False, lineterminator="\n")
+        import pandas as pd
+
+        cells = {
+            name: frame[name] if _is_number(frame[name]) else [None if _is_null(v) else spreadsheet_cell(_plain(v)) for v in frame[name]]
+            for name in frame.columns
+        }
+        pd.DataFrame(cells).to_csv(sys.stdout, index=False, lineterminator="\n")
     elif kind == "parquet":
         if sys.stdout.isatty():
             raise UsageError("--output parquet writes bytes: send it to a file with '> FILE.parquet'")
@@ -84,7 +86,8 @@ def _estimates(frame: pd.DataFrame) -> list[list[str]]:
     """Return four columns of text: the value, its interval, numerator / denominator, and what was left out."""
     names = frame["metric"] if "metric" in frame.columns else ["share"] * len(frame)
     values, intervals, counts, excluded = [], [], [], []
-    for metric, row in zip(names, frame[list(_METRIC)].itertuples(index=False), strict=True):
+    for metric, found in zip(names, frame[list(_METRIC)].itertuples(index=False), strict=True):
+        row: Any = found
         is_share = str(metric) == "share" or str(metric).endswith(("_rate", "_success", "_ratio"))
         if row.state == "insufficient" or _is_null(row.value):
             values.append("too little")

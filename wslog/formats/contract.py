@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -176,7 +176,8 @@ def newline_positions(data: npt.NDArray[np.uint8]) -> IntArray:
     return np.concatenate(found) if found else np.empty(0, np.int64)
 
 
-class Reject(NamedTuple):
+@dataclass(frozen=True, order=True)
+class Reject:
     """A span of ``line_count`` lines from ``index`` that cannot be read, and the word that says why."""
 
     index: int

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from wslog.formats.clock import local_to_utc, time_anomalies
 from wslog.formats.contract import BoolArray, IntArray, Options, Parsed, int64_array, make_rows, mask_array
-from wslog.formats.web import KINDS, OTHER, POLLING, SSE, WEBSOCKET, classify_codes, matches
+from wslog.formats.web import KINDS, OTHER, POLLING, SSE, WEBSOCKET, are_pages, classify_codes, matches
 
 ENDED_BY = {"-": "unknown", "C": "client", "S": "server"} | dict.fromkeys("csPRILKDU", "proxy")
 """First letter -> who ended it. ``c`` and ``s`` are the proxy's own timeouts on the client's or server's side."""
@@ -154,7 +154,7 @@ def kinds_of(fields: Fields, options: Options) -> tuple[npt.NDArray[np.int8], Bo
         is_connect &= matches(fields.target, r"^(?:[A-Za-z][A-Za-z0-9+.-]*://[^/]*)?/")
     is_opened = (fields.status == 101) | (is_connect & (fields.status == 200))
     kinds = classify_codes(fields.target, options)
-    kinds[(kinds == WEBSOCKET) & ~is_get & ~is_connect] = OTHER
+    kinds[(kinds == WEBSOCKET) & ((~is_get & ~is_connect) | are_pages(fields.status))] = OTHER
     kinds[matches(fields.captures, _CAPTURED_UPGRADE) & is_get & (kinds == OTHER)] = WEBSOCKET
     kinds[is_opened] = WEBSOCKET
     return kinds, is_opened

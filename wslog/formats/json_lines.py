@@ -1,11 +1,11 @@
 """Reading many JSON lines at once by their shape: every byte of a line is compared or checked, none is skipped.
 
 Lines of one program come in few shapes: the same keys in the same order, with other values. A shape is learned from one
-line that a strict parser (orjson) accepted; its values become slots (a string, a number, true or false), the rest is
-literal text. Another line has that shape when its literals are equal byte for byte and its slots hold values of the same
-kind, and is then JSON too, since a JSON value may stand in for another of its kind. Where the slots lie follows from
-the positions of the quotes, which one scan finds: no backslash and no control character is in the lines judged here, so a
-quote always begins or ends a string.
+line that a strict parser (orjson) accepted; its values become slots (a string, a number, true or false), the rest
+is literal text. Another line has that shape when its literals are equal byte for byte and its slots hold values of the
+same kind, and is then JSON too, since a JSON value may stand in for another of its kind. Where the slots lie follows
+from the positions of the quotes, which one scan finds: no backslash and no control character is in the lines judged
+here, so a quote always begins or ends a string.
 
 Lines that do not fit (escapes, odd bytes, rare shapes, no JSON) are left to the caller's exact path.
 """
@@ -43,7 +43,7 @@ _TOKEN = re.compile(rb'"[^"]*"|[{}\[\],\x02\x03]|null')
 
 @dataclass(frozen=True)
 class Slot:
-    """A value of a shape: its path of keys, its kind, and the number of quotes before it (before its text, for a string)."""
+    """A value of a shape: its keys, its kind, the quotes before it (its own first one too), its fixed size or 0."""
 
     path: Path
     kind: str
@@ -53,7 +53,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Shape:
-    """``literals[0] slots[0] literals[1] ... literals[-1]``; ``is_usable`` is False where the exact path must decide."""
+    """``literals[0] slots[0] literals[1] ...``; ``is_usable`` is False where the exact path must decide."""
 
     literals: tuple[bytes, ...]
     slots: tuple[Slot, ...]
@@ -65,7 +65,7 @@ Wanted = Mapping[Path, str]
 
 
 def skeleton(line: bytes, sized: frozenset[bytes]) -> bytes:
-    """Replace the values of a JSON line by control characters, which JSON never holds; those of ``sized`` keys keep their length."""
+    """Replace the values of a JSON line by control characters, which JSON never holds; ``sized`` keys keep lengths."""
 
     def mark(found: re.Match[bytes]) -> bytes:
         key, colon, text, number, word = found.groups()
@@ -186,7 +186,7 @@ class Texts:
         return windows(self.data, size)[places]
 
     def equal(self, places: IntArray, literal: bytes) -> BoolArray | None:
-        """Compare the bytes at each place with a literal; None when all are equal (the usual case, and the cheap one)."""
+        """Compare the bytes at each place with a literal; None when all are equal (usual, and cheap)."""
         found = self.at(places, len(literal))
         if found.tobytes() == literal * len(places):
             return None
@@ -258,7 +258,7 @@ class _Candidates:
 
 
 def _compare(texts: Texts, lines: IntArray, shape: Shape, wanted: Wanted) -> _Candidates:
-    """Narrow the lines to those that have the shape; wanted numbers are left for the caller to check when it reads them."""
+    """Narrow the lines to those that have the shape; wanted numbers are checked by the caller that reads them."""
     left = _Candidates(texts, lines)
     for i, slot in enumerate(shape.slots):
         if slot.kind == STRING:
@@ -284,7 +284,7 @@ class Found:
     lines : (k,) int64 array
         Positions of these lines in the batch, rising.
     bounds : dict of (path, kind) to two (k,) int64 arrays
-        Start and length in ``data`` of each line's value; length -1 where the line has none (or null). Starts never fall.
+        Start and length in ``data`` of each line's value; length -1 where it has none (or null). Starts never fall.
     """
 
     data: Bytes

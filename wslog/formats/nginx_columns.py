@@ -19,7 +19,7 @@ from wslog.formats.contract import BoolArray, IntArray, Options, Parsed, int64_a
 from wslog.formats.nginx_fields import last_item, milliseconds_column, time_column
 from wslog.formats.nginx_rows import ABSENT, FAILED, OPEN, POLL, Roles
 from wslog.formats.nginx_template import View, slices, windows
-from wslog.formats.web import POLLING, SSE, WEBSOCKET, classify_codes, matches, take
+from wslog.formats.web import POLLING, SSE, WEBSOCKET, are_pages, classify_codes, matches, take
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def _judge(lines: View, roles: Roles, options: Options) -> _Judged:
     found = np.zeros(len(rest), np.int8)
     found[kinds == POLLING] = POLL
     found[kinds == SSE] = POLL + 1
-    found[(kinds == WEBSOCKET) & targets.can_open[rest]] = FAILED
+    found[(kinds == WEBSOCKET) & targets.can_open[rest] & ~are_pages(status[rest])] = FAILED
     codes[rest] = found
     return _Judged(_times(lines, roles.time), status, codes, targets)
 

@@ -14,7 +14,7 @@ from typing import Any
 from wslog.formats.contract import Line, Options
 from wslog.formats.nginx_fields import TIME_VARIABLES, last_item, milliseconds, time_us
 from wslog.formats.nginx_log_format import TARGET_VARIABLE
-from wslog.formats.web import KINDS, POLLING, SSE, classify_target
+from wslog.formats.web import KINDS, POLLING, SSE, classify_target, is_page
 
 REQUEST_IDS = ("request_id", "http_cf_ray", "http_x_request_id", "req_id")
 HOSTS = ("http_host", "host")
@@ -163,7 +163,7 @@ def _kind(status: int, method: str, target: str, upgrade: str, roles: Roles, opt
     kind = classify_target(target, options, not roles.upgrade)
     if kind == "websocket":
         # a handshake is a GET (RFC 6455 section 4.1)
-        return FAILED if method in ("", "GET", "CONNECT") else 0
+        return FAILED if method in ("", "GET", "CONNECT") and not is_page(status) else 0
     return {"polling": POLL, "sse": POLL + 1}.get(kind, 0)
 
 

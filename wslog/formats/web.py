@@ -8,6 +8,7 @@ for one target. All patterns are RE2: linear time, whatever the log holds.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +43,21 @@ _ORIGIN = r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*"
 _PLAIN_HINT, _PLAIN_POLLING, _PLAIN_SSE, _PLAIN_WEBSOCKET, _PLAIN_ORIGIN, _PLAIN_WS_PATH = (
     re.compile(p) for p in (_HINT, POLLING_TARGET, SSE_TARGET, WEBSOCKET_TARGET, _ORIGIN, DEFAULT_WS_PATH)
 )
+
+
+def is_page(status: int) -> bool:
+    """Return whether a status answers an ordinary page: 2xx and 304.
+
+    A request known by its target alone (no Upgrade header is logged) is then no handshake: scripts, health checks and
+    pages live below the same paths. Log the Upgrade header to see handshakes that were answered 200.
+    """
+    return 200 <= status < 300 or status == 304
+
+
+def are_pages(status: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.bool_]:
+    """Return :func:`is_page` of many statuses."""
+    found: npt.NDArray[np.bool_] = ((status >= 200) & (status < 300)) | (status == 304)
+    return found
 
 
 def check_ws_path(options: Options) -> None:

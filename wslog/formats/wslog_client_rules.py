@@ -1,4 +1,4 @@
-"""What one telemetry line means: the exact path of :mod:`wslog.formats.wslog_client`, and the tables both paths share."""
+"""What one telemetry line means: the exact path of :mod:`wslog.formats.wslog_client`, and tables both paths share."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ SMALLEST_CODE, LARGEST_CODE = 1000, 4999
 ABORTED = "aborted_by_page"
 
 FIRST_TIME = 631_152_000_000_000
-"""1990-01-01 UTC in microseconds: earlier times are rejected (``time_range``), and so are those from ``END_TIME`` on."""
+"""1990-01-01 UTC in microseconds: earlier times, and those from ``END_TIME`` on, are rejected (``time_range``)."""
 END_TIME = 4_102_444_800_000_000
 
 ERROR_CLASSES = tuple(
@@ -72,7 +72,7 @@ NETWORK_TYPES = {
     "none": "none", "unavailable": "none", "connection_none": "none",
     "unknown": "unknown", "connection_unknown": "unknown",
 }  # fmt: skip
-"""Names of the Network Information API, NetLog, OpenTelemetry, React Native, Cordova and Android; others become ``other``."""
+"""Names of Network Information, NetLog, OpenTelemetry, React Native, Cordova, Android; the rest is ``other``."""
 
 
 def error_class(text: str) -> str:

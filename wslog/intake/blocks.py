@@ -73,7 +73,7 @@ class Blocks:
     pending_bytes: int = 0
 
     def __iter__(self) -> Iterator[Block | LongLine]:
-        carry = self.head
+        carry: Bytes = self.head
         while True:
             buffer, has_ended = self._fill(carry)
             is_final = has_ended and self.is_final and self.stream.error is None
@@ -87,16 +87,18 @@ class Blocks:
                 yield self._take(buffer[:end], added=0)
             carry = buffer[end:]
             if not end and len(carry) > self.block_bytes:
-                carry = yield from self._overlong(carry)
-                has_ended = has_ended or carry is None
+                rest = yield from self._overlong(carry)
+                if rest is None:
+                    return
+                carry = rest
             if has_ended:
-                self.pending_bytes = 0 if carry is None else len(carry)
+                self.pending_bytes = len(carry)
                 return
 
     def _fill(self, carry: Bytes) -> tuple[Bytes, bool]:
         buffer = np.empty(len(carry) + self.block_bytes, np.uint8)
         buffer[: len(carry)] = carry
-        got = self.stream.readinto(memoryview(buffer)[len(carry) :])
+        got = self.stream.readinto(buffer.data[len(carry) :])
         return buffer[: len(carry) + got], got < self.block_bytes
 
     def _cut(self, data: Bytes, is_final: bool) -> int:
@@ -108,24 +110,24 @@ class Blocks:
 
     def _take(self, data: Bytes, added: int) -> Block:
         size = len(data) - added
-        self.on_bytes(memoryview(data)[:size])
+        self.on_bytes(data.data[:size])
         block = Block(data, self.offset)
         self.offset += size
         return block
 
     def _overlong(self, carry: Bytes) -> Generator[Block | LongLine, None, Bytes | None]:
         """Skip the rest of a line that is longer than a block, keeping only its length and hash."""
-        digest = hashlib.sha256(memoryview(carry))
-        self.on_bytes(memoryview(carry))
+        digest = hashlib.sha256(carry.data)
+        self.on_bytes(carry.data)
         length, start = len(carry), self.offset
         while True:
             piece, has_ended = self._fill(np.empty(0, np.uint8))
             found = np.flatnonzero(piece == 10)
             stop = int(found[0]) if len(found) else len(piece)
-            digest.update(memoryview(piece)[:stop])
+            digest.update(piece.data[:stop])
             length += stop
             used = stop + 1 if len(found) else stop
-            self.on_bytes(memoryview(piece)[:used])
+            self.on_bytes(piece.data[:used])
             if len(found) or has_ended:
                 self.offset = start + length + (used - stop)
                 yield LongLine(start, length, digest.hexdigest())
@@ -145,7 +147,7 @@ def last_newline(data: Bytes) -> int:
 def read_head(stream: ByteStream) -> Bytes:
     """Read the first bytes of a stream: enough for detection, given back as the first carry of :class:`Blocks`."""
     buffer = np.empty(HEAD_BYTES, np.uint8)
-    return buffer[: stream.readinto(memoryview(buffer))]
+    return buffer[: stream.readinto(buffer.data)]
 
 
 assert MAX_LINE_BYTES < BLOCK_BYTES  # a line that fills a block is over the limit for sure

@@ -49,7 +49,7 @@ def candidates(store: LakeStore, label: str | None, head: Bytes) -> list[Entry]:
         size, digest = entry.head
         if entry.source_label == label and size <= len(head):
             if size not in digests:
-                digests[size] = blake3(memoryview(head)[:size]).hexdigest()
+                digests[size] = blake3(head.data[:size]).hexdigest()
             if digests[size] == digest:
                 found.append(entry)
     return found
@@ -86,14 +86,14 @@ def _read_marks(path: str, lengths: list[int]) -> tuple[list[tuple[int, str, boo
         for length in lengths:
             rest = buffer[:0].copy()
             while done < length:
-                got = stream.readinto(memoryview(buffer)[: min(len(buffer), length - done)])
+                got = stream.readinto(buffer.data[: min(len(buffer), length - done)])
                 if not got:
                     return reached, rest, stream.is_whole
                 rest = buffer[:got].copy()  # enough to tell whether anything follows the last mark
-                hasher.update(memoryview(rest))
+                hasher.update(rest.data)
                 last, done = int(rest[-1]), done + got
             reached.append((length, hasher.hexdigest(), last == 10))
-        return reached, buffer[: stream.readinto(memoryview(buffer))].copy(), stream.is_whole
+        return reached, buffer[: stream.readinto(buffer.data)].copy(), stream.is_whole
     finally:
         stream.close()
 
@@ -103,9 +103,9 @@ def spool(store: LakeStore, head: Bytes, stream: ByteStream) -> Path:
     path = store.staging / f"stdin-{uuid.uuid4().hex}"
     buffer = np.empty(_BUFFER_BYTES, np.uint8)
     with open(path, "xb") as file:
-        file.write(memoryview(head))
-        while got := stream.readinto(memoryview(buffer)):
-            file.write(memoryview(buffer)[:got])
+        file.write(head.data)
+        while got := stream.readinto(buffer.data):
+            file.write(buffer.data[:got])
     if stream.error:
         raise stream.error
     return path

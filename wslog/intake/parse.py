@@ -105,5 +105,5 @@ def _screen(batch: Batch, chunk: Chunk) -> tuple[Batch, list[Reject]]:
 def _span(batch: Batch, reject: Reject, offset: int) -> tuple[int, int, int, int, str, str]:
     first, last = reject.index, reject.index + reject.line_count - 1
     start, end = int(batch.starts[first]), int(batch.ends[last])
-    digest: Any = hashlib.sha256(memoryview(batch.data)[start:end])
+    digest: Any = hashlib.sha256(batch.data.data[start:end])
     return first, reject.line_count, start + offset, end - start, digest.hexdigest(), reject.reason

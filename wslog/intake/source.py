@@ -238,12 +238,12 @@ class _Run:
     def _skip(self, stream: ByteStream, head: Bytes) -> Bytes:
         """Pass over what is in the lake already; return the first bytes after it."""
         known = min(self.skip, len(head))
-        self.hasher.update(memoryview(head)[:known])
+        self.hasher.update(head.data[:known])
         self.consumed = known
         buffer = np.empty(1 << 20, np.uint8)
         while self.consumed < self.skip:
-            got = stream.readinto(memoryview(buffer)[: min(len(buffer), self.skip - self.consumed)])
-            self.hasher.update(memoryview(buffer)[:got])
+            got = stream.readinto(buffer.data[: min(len(buffer), self.skip - self.consumed)])
+            self.hasher.update(buffer.data[:got])
             self.consumed += got
         return head[known:]
 

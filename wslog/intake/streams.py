@@ -25,9 +25,14 @@ STDIN = "-"
 class _Decompressor(Protocol):
     """The interface that bz2, zstd and igzip decompressors share."""
 
-    eof: bool
-    needs_input: bool
-    unused_data: bytes
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def needs_input(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
 
     def decompress(self, data: bytes, max_length: int) -> bytes: ...
 
@@ -49,8 +54,7 @@ def _zstd() -> _Decompressor:
 
 
 def _bz2() -> _Decompressor:
-    made: Any = bz2.BZ2Decompressor()
-    return made  # type: ignore[no-any-return]
+    return bz2.BZ2Decompressor()
 
 
 _MAGIC: tuple[tuple[bytes, str, Any], ...] = (
@@ -198,14 +202,7 @@ def expand(paths: list[str]) -> list[str]:
         if path == STDIN or os.path.isfile(path):
             found.append(path)
         elif os.path.isdir(path):
-            below = [
-                os.path.join(folder, name)
-                for folder, folders, names in os.walk(path)
-                if not folders.sort()  # type: ignore[func-returns-value]
-                for name in sorted(names)
-                if not any(part.startswith(".") for part in (name, *Path(folder).relative_to(path).parts))
-            ]
-            found.extend(below)
+            found.extend(_below(path))
         elif not os.path.lexists(path) and any(c in path for c in "*?["):
             matched = sorted(m for m in glob.glob(path, recursive=True) if os.path.isfile(m))
             found.extend(matched or [path])
@@ -215,3 +212,12 @@ def expand(paths: list[str]) -> list[str]:
     for path in found:
         unique.setdefault(path if path == STDIN else str(Path(path).resolve()), path)
     return list(unique.values())
+
+
+def _below(root: str) -> list[str]:
+    """Return the files below a folder in a stable order; hidden ones and links to folders are left out."""
+    found: list[str] = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found.extend(os.path.join(folder, name) for name in sorted(names) if not name.startswith("."))
+    return found

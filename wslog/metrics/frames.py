@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from wslog.engine import Selection
 from wslog.intervals import (
     MIN_CLUSTERS,
     MIN_HOURS,
@@ -21,7 +20,7 @@ from wslog.intervals import (
     wilson,
 )
 from wslog.schema import METRIC_COLUMNS
-from wslog.selection import check_by, parse_filter, parse_period
+from wslog.selection import Selection, check_by, parse_filter, parse_period
 
 if TYPE_CHECKING:
     from wslog.engine import Engine

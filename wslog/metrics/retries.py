@@ -34,7 +34,7 @@ def retries(
         One row per group, ``metric`` and ``retry_number``:
 
         * ``retry_success``: of the outages that made a ``retry_number``-th retry, the share where it brought the WebSocket
-          back (opened, and not lost abnormally within :data:`wslog.episodes.STABLE_S`). ``excluded_count``: retries under
+          back (opened, and not lost abnormally within :data:`wslog.outcomes.STABLE_S`). ``excluded_count``: retries under
           way when the log ends, or broken off by the page.
         * ``time_to_recover_p50_s``, ``time_to_recover_p90_s`` (``retry_number`` null): Kaplan-Meier quantiles of the time
           from the begin of the outage to the WebSocket's return; outages that end otherwise are censored there. The curve
