@@ -26,7 +26,9 @@ def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     if request.param == "recorded":
         return ROOT / "data" / "demo" / "lab"
     folder = tmp_path_factory.mktemp("lab") / "run"
-    subprocess.run([sys.executable, ROOT / "data" / "lab" / "run.py", "--out", folder], check=True, timeout=300, cwd=ROOT)
+    subprocess.run(
+        [sys.executable, ROOT / "data" / "lab" / "run.py", "--out", folder], check=True, timeout=300, cwd=ROOT
+    )
     return folder
 
 
@@ -44,7 +46,11 @@ def lake(lab: Path, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     assert report.exit_code == 0
     assert [s.rejected for s in report.sources] == [0, 0, 0]
     for source, log in zip(report.sources, logs, strict=True):
-        assert source.lines_in == source.event_lines + source.rejected + source.ignored == len(log.read_bytes().splitlines())
+        assert (
+            source.lines_in
+            == source.event_lines + source.rejected + source.ignored
+            == len(log.read_bytes().splitlines())
+        )
     return wslog.open_lake(folder)
 
 
@@ -82,7 +88,9 @@ def test_retries_fallbacks_and_polls(lake: Lake, truth: dict[str, Any]) -> None:
     events = lake.events().query("side == 'client'")
     count = events["event"].value_counts()
     assert count["retry"] == truth["totals"]["retries"]
-    assert set(events[events["event"] == "fallback"]["session_id"]) == {p["session"] for p in truth["pages"] if p["has_fallen_back"]}
+    assert set(events[events["event"] == "fallback"]["session_id"]) == {
+        p["session"] for p in truth["pages"] if p["has_fallen_back"]
+    }
     rate = lake.fallback(where="side = 'client'").set_index("metric").loc["fallback_session_rate"]
     assert (rate["numerator"], rate["denominator"]) == (truth["totals"]["has_fallen_back"], truth["totals"]["pages"])
 
@@ -93,7 +101,11 @@ def test_episodes_of_every_page(lake: Lake, truth: dict[str, Any]) -> None:
         mine = episodes[episodes["session_id"] == session].sort_values("started_at")
         seen = [{"end": e.end, "is_flapping": bool(e.is_flapping), "kind": e.kind} for e in mine.itertuples()]
         wanted = [
-            {"end": e["end"], "is_flapping": e["is_flapping"], "kind": "initial" if e["start_cause"] == "first_attempt_failed" else "drop"}
+            {
+                "end": e["end"],
+                "is_flapping": e["is_flapping"],
+                "kind": "initial" if e["start_cause"] == "first_attempt_failed" else "drop",
+            }
             for e in page["expected_episodes"]
         ]
         assert seen == wanted, page["scenario"]
@@ -133,14 +145,26 @@ def test_haproxy_saw_every_attempt_made_through_it(lake: Lake, truth: dict[str, 
     refused = mine["outcome"].isin(["rejected", "network_failed"])
     assert int(refused.sum()) == sum(p["failed_attempts"] for p in through)
     assert int((mine["outcome"] == "idle_timeout").sum()) == 1
-    assert int(mine["outcome"].eq("still_open").sum()) == sum(p["opens"] for p in through if p["front"] == "haproxy_asap")
+    assert int(mine["outcome"].eq("still_open").sum()) == sum(
+        p["opens"] for p in through if p["front"] == "haproxy_asap"
+    )
 
 
 def test_both_nginx_logs_tell_the_same(lab: Path, lake: Lake, tmp_path: Path) -> None:
     wslog.ingest(lab / "nginx_access.json.log", tmp_path / "lake", nginx_conf=lab / "nginx.conf")
     from_json = wslog.open_lake(tmp_path / "lake").events()
     from_text = lake.events().query("format == 'nginx_access'")
-    names = ["event", "transport", "http_status", "url_path", "error_class", "ended_by", "handshake_ms", "lifetime_s", "client_prefix"]
+    names = [
+        "event",
+        "transport",
+        "http_status",
+        "url_path",
+        "error_class",
+        "ended_by",
+        "handshake_ms",
+        "lifetime_s",
+        "client_prefix",
+    ]
     for name in names:
         assert list(from_json[name].astype(object).fillna("")) == list(from_text[name].astype(object).fillna("")), name
 

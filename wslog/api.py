@@ -207,7 +207,12 @@ class Lake:
     # --- metrics ---
 
     def close_codes(
-        self, by: Sequence[str] = (), since: str | None = None, until: str | None = None, week: str | None = None, where: str | None = None
+        self,
+        by: Sequence[str] = (),
+        since: str | None = None,
+        until: str | None = None,
+        week: str | None = None,
+        where: str | None = None,
     ) -> pd.DataFrame:
         """Return the close-code distribution; see :func:`wslog.metrics.close_codes.close_codes`."""
         from wslog.metrics.close_codes import close_codes
@@ -215,7 +220,12 @@ class Lake:
         return close_codes(self.engine, by, since, until, week, where)
 
     def retries(
-        self, by: Sequence[str] = (), since: str | None = None, until: str | None = None, week: str | None = None, where: str | None = None
+        self,
+        by: Sequence[str] = (),
+        since: str | None = None,
+        until: str | None = None,
+        week: str | None = None,
+        where: str | None = None,
     ) -> pd.DataFrame:
         """Return retry outcomes; see :func:`wslog.metrics.retries.retries`."""
         from wslog.metrics.retries import retries
@@ -223,7 +233,12 @@ class Lake:
         return retries(self.engine, by, since, until, week, where)
 
     def fallback(
-        self, by: Sequence[str] = (), since: str | None = None, until: str | None = None, week: str | None = None, where: str | None = None
+        self,
+        by: Sequence[str] = (),
+        since: str | None = None,
+        until: str | None = None,
+        week: str | None = None,
+        where: str | None = None,
     ) -> pd.DataFrame:
         """Return fallback rates; see :func:`wslog.metrics.fallback.fallback`."""
         from wslog.metrics.fallback import fallback
@@ -231,7 +246,12 @@ class Lake:
         return fallback(self.engine, by, since, until, week, where)
 
     def reliability(
-        self, by: Sequence[str] = (), since: str | None = None, until: str | None = None, week: str | None = None, where: str | None = None
+        self,
+        by: Sequence[str] = (),
+        since: str | None = None,
+        until: str | None = None,
+        week: str | None = None,
+        where: str | None = None,
     ) -> pd.DataFrame:
         """Return weekly reliability; see :func:`wslog.metrics.reliability.reliability`."""
         from wslog.metrics.reliability import reliability

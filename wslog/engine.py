@@ -8,7 +8,9 @@ only the two tables ``events`` and ``sources``, and :data:`STAGES` in order.
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+import weakref
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -107,13 +109,14 @@ class Engine:
     """
 
     def __init__(self, event_files: Sequence[str | os.PathLike[str]], sources: pa.Table, memory_limit: str = "3GB") -> None:
-        self._spill = tempfile.TemporaryDirectory(prefix="wslog-")
+        spill = tempfile.mkdtemp(prefix="wslog-")
+        self._finish = weakref.finalize(self, shutil.rmtree, spill, ignore_errors=True)
         self._connection = duckdb.connect(
             config={
                 "autoinstall_known_extensions": "false",
                 "autoload_known_extensions": "false",
                 "memory_limit": memory_limit,
-                "temp_directory": self._spill.name,
+                "temp_directory": spill,
                 "preserve_insertion_order": "false",
             }
         )
@@ -127,14 +130,14 @@ class Engine:
         self._bind_events(paths)
         # from here on SQL reaches the lake's files and nothing else on this machine
         run("SET allowed_paths = $paths", {"paths": paths})
-        run("SET allowed_directories = $folders", {"folders": [self._spill.name]})
+        run("SET allowed_directories = $folders", {"folders": [spill]})
         run("SET enable_external_access = false")
         run("SET lock_configuration = true")
 
     def close(self) -> None:
         """Close the connection and remove the temporary folder."""
         self._connection.close()
-        self._spill.cleanup()
+        self._finish()
 
     def __enter__(self) -> Engine:
         return self
@@ -201,13 +204,13 @@ class Engine:
     def _fetch(self, sql: str) -> pa.Table:
         try:
             return self._connection.sql(sql).to_arrow_table()
-        except duckdb.IOException as error:
+        except (duckdb.IOException, duckdb.PermissionException) as error:
             raise _unreadable(error) from error
 
     def _execute(self, sql: str) -> None:
         try:
             self._connection.execute(sql)
-        except duckdb.IOException as error:
+        except (duckdb.IOException, duckdb.PermissionException) as error:
             raise _unreadable(error) from error
 
     def _bind_sources(self, sources: pa.Table) -> None:

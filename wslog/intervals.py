@@ -57,7 +57,8 @@ class Sums:
 
 def _ratio(above: npt.ArrayLike, below: npt.ArrayLike) -> FloatArray:
     a, b = np.broadcast_arrays(np.asarray(above, np.float64), np.asarray(below, np.float64))
-    return np.divide(a, b, out=np.full(a.shape, np.nan), where=b > 0)
+    ratio: FloatArray = np.divide(a, b, out=np.full(a.shape, np.nan), where=b > 0)
+    return ratio
 
 
 def wilson(p: npt.ArrayLike, n_eff: npt.ArrayLike, z: float = Z95) -> tuple[FloatArray, FloatArray]:
@@ -85,8 +86,8 @@ def wilson(p: npt.ArrayLike, n_eff: npt.ArrayLike, z: float = Z95) -> tuple[Floa
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     # exact ends: 0 of n begins at 0, n of n ends at 1
-    low = np.where(p <= 0, np.where(np.isnan(n), np.nan, 0.0), np.maximum(centre - half, 0.0))
-    high = np.where(p >= 1, np.where(np.isnan(n), np.nan, 1.0), np.minimum(centre + half, 1.0))
+    low = np.where(p <= 0, np.where(np.isnan(n), np.nan, 0.0), np.clip(centre - half, 0.0, p))
+    high = np.where(p >= 1, np.where(np.isnan(n), np.nan, 1.0), np.clip(centre + half, p, 1.0))
     return low, high
 
 

@@ -93,7 +93,9 @@ class Entry:
     def check(self) -> None:
         """Assert the account; a mismatch is a bug, and nothing is committed."""
         if self.lines_in != self.event_lines + self.rejected + self.ignored:
-            raise AssertionError(f"lines are lost: {self.lines_in} != {self.event_lines} + {self.rejected} + {self.ignored}")
+            raise AssertionError(
+                f"lines are lost: {self.lines_in} != {self.event_lines} + {self.rejected} + {self.ignored}"
+            )
         if sum(self.reject_reasons.values()) != self.rejected or sum(self.ignored_reasons.values()) != self.ignored:
             raise AssertionError("the reasons do not add up to the account")
 
@@ -151,11 +153,15 @@ class LakeStore:
         try:
             made: dict[str, Any] = json.loads((self.meta / "lake.json").read_bytes())
         except FileNotFoundError:
-            raise UsageError(f"no lake at {self.root}: make one with 'wslog ingest PATH... --lake {self.root}'") from None
+            raise UsageError(
+                f"no lake at {self.root}: make one with 'wslog ingest PATH... --lake {self.root}'"
+            ) from None
         except (OSError, ValueError) as error:
             raise LakeDamagedError(f"{self.meta / 'lake.json'} cannot be read: {error}") from error
         if made.get("schema_version", 0) > SCHEMA_VERSION:
-            raise LakeDamagedError(f"the lake {self.root} was written by a newer wslog (schema {made['schema_version']})")
+            raise LakeDamagedError(
+                f"the lake {self.root} was written by a newer wslog (schema {made['schema_version']})"
+            )
         return made
 
     def describe(self, key_id: str) -> None:

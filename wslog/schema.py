@@ -123,6 +123,7 @@ def _columns(*columns: Column) -> dict[str, Column]:
 C = Column
 UNSAID = "the log does not say"
 
+# fmt: off
 COLUMNS: dict[str, Column] = _columns(
     # events: what, when, where in the file
     C("event_at", "instant", "UTC", "when it happened; for a whole-connection line, when it ended", "text without times: only the order is known"),
@@ -249,6 +250,8 @@ COLUMNS: dict[str, Column] = _columns(
     C("ci_high", "float64", "", "upper end of the 95 % interval", "no interval"),
     C("state", "word", "", "ok, or insufficient: below the evidence floor", "", METRIC_STATES),
 )
+
+# fmt: on
 
 EVENT_COLUMNS = tuple(COLUMNS)[: tuple(COLUMNS).index("reason")]
 _CONTEXT = (

@@ -52,7 +52,9 @@ def measure(command: list[str]) -> Run:
         err.seek(0)
         text = out.read().decode("utf-8", "replace")
         if child.returncode:
-            raise RuntimeError(f"{command} failed with {child.returncode}: {err.read().decode('utf-8', 'replace')[-2000:]}")
+            raise RuntimeError(
+                f"{command} failed with {child.returncode}: {err.read().decode('utf-8', 'replace')[-2000:]}"
+            )
     return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, text)
 
 
@@ -78,7 +80,9 @@ def compare(kind: str, lines: int, runs: int, folder: Path) -> None:
     """Generate one log, let the contestants take turns on it, print figures and ratios."""
     source = folder / f"{kind}-{lines}.log"
     truth = write(kind, source, lines)
-    print(f"\n{kind}: {lines:,} lines, {truth['bytes'] / 1e6:,.0f} MB, {truth['bad_lines']} bad lines (seed {truth['seed']})")
+    print(
+        f"\n{kind}: {lines:,} lines, {truth['bytes'] / 1e6:,.0f} MB, {truth['bad_lines']} bad lines (seed {truth['seed']})"
+    )
     results: dict[str, list[Run]] = {}
     for turn in range(runs + 1):  # the first turn warms the cache and is not counted
         for name, command in contestants(kind, source, folder, is_slow_included=turn == 1).items():
@@ -91,7 +95,9 @@ def compare(kind: str, lines: int, runs: int, folder: Path) -> None:
     for name, done in results.items():
         wall, cpu = statistics.median(r.wall_s for r in done), statistics.median(r.cpu_s for r in done)
         peak = max(r.peak_mib for r in done)
-        print(f"{name:10}{wall:9.2f}{cpu:9.2f}{megabytes / wall:11.0f}{megabytes / cpu:10.0f}{peak:10.0f}   {account(name, done[-1].output)}")
+        print(
+            f"{name:10}{wall:9.2f}{cpu:9.2f}{megabytes / wall:11.0f}{megabytes / cpu:10.0f}{peak:10.0f}   {account(name, done[-1].output)}"
+        )
     ours = results["wslog"]
     for name, done in results.items():
         if name != "wslog":

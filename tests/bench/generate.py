@@ -19,10 +19,24 @@ LOG_FORMAT = (
 )
 AGENTS = [
     f"Mozilla/5.0 ({system}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{version}.0.0.0 Safari/537.36"
-    for system in ("Windows NT 10.0; Win64; x64", "Macintosh; Intel Mac OS X 10_15_7", "X11; Linux x86_64", "Linux; Android 10; K")
+    for system in (
+        "Windows NT 10.0; Win64; x64",
+        "Macintosh; Intel Mac OS X 10_15_7",
+        "X11; Linux x86_64",
+        "Linux; Android 10; K",
+    )
     for version in range(110, 150)
 ] + [f"Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:{v}.0) Gecko/20100101 Firefox/{v}.0" for v in range(110, 150)]
-PAGES = ["/", "/app", "/static/app.js", "/static/site.css", "/api/items?page=3", "/api/items/1841", "/img/logo.svg", "/favicon.ico"]
+PAGES = [
+    "/",
+    "/app",
+    "/static/app.js",
+    "/static/site.css",
+    "/api/items?page=3",
+    "/api/items/1841",
+    "/img/logo.svg",
+    "/favicon.ico",
+]
 START = datetime.datetime(2026, 11, 16, tzinfo=datetime.UTC)
 BAD_SHARE = 0.0001
 
@@ -30,7 +44,10 @@ BAD_SHARE = 0.0001
 def nginx_lines(count: int, seed: int) -> Iterator[tuple[bytes, bool]]:
     """Yield (line, is bad): 30 % WebSocket (status 101), the rest ordinary traffic, 0.01 % bad."""
     rng = random.Random(seed)
-    addresses = [f"{rng.randrange(1, 224)}.{rng.randrange(256)}.{rng.randrange(256)}.{rng.randrange(1, 255)}" for _ in range(20_000)]
+    addresses = [
+        f"{rng.randrange(1, 224)}.{rng.randrange(256)}.{rng.randrange(256)}.{rng.randrange(1, 255)}"
+        for _ in range(20_000)
+    ]
     seconds = 5 * 86_400 / count
     stamp, stamp_at = "", -1
     for i in range(count):
@@ -41,11 +58,27 @@ def nginx_lines(count: int, seed: int) -> Iterator[tuple[bytes, bool]]:
         upstream = f"10.0.0.{rng.randrange(1, 9)}:8080"
         if roll < 0.30:
             life = rng.expovariate(1 / 120)
-            request, status, size, took, upstream_took = "GET /ws HTTP/1.1", 101, rng.randrange(200_000), f"{life:.3f}", f"{life:.3f}"
+            request, status, size, took, upstream_took = (
+                "GET /ws HTTP/1.1",
+                101,
+                rng.randrange(200_000),
+                f"{life:.3f}",
+                f"{life:.3f}",
+            )
         elif roll < 0.31:
-            request, status, size, took, upstream_took = "GET /ws HTTP/1.1", rng.choice((403, 502, 504)), 157, "0.012", "0.010, 0.002"
+            request, status, size, took, upstream_took = (
+                "GET /ws HTTP/1.1",
+                rng.choice((403, 502, 504)),
+                157,
+                "0.012",
+                "0.010, 0.002",
+            )
         else:
-            request, status, size = f"GET {rng.choice(PAGES)} HTTP/1.1", rng.choice((200, 200, 200, 304, 404)), rng.randrange(90_000)
+            request, status, size = (
+                f"GET {rng.choice(PAGES)} HTTP/1.1",
+                rng.choice((200, 200, 200, 304, 404)),
+                rng.randrange(90_000),
+            )
             took = upstream_took = f"{rng.random() / 4:.3f}"
         line = (
             f'{address} - - [{stamp}] "{request}" {status} {size} "https://www.example.com/app" "{agent}" {took} "{upstream}" '
@@ -89,7 +122,9 @@ def client_lines(count: int, seed: int) -> Iterator[tuple[bytes, bool]]:
             same = f'"session":"{session}","connection":"{connection}","attempt":{attempt},"url":"wss://ws.example.com/ws/room","transport":"websocket"'
             life = rng.expovariate(1 / 60)
             is_open = rng.random() < 0.8
-            code, reason, clean = rng.choice(((1006, "", "false"), (1000, "", "true"), (1001, "going away", "true"), (4001, "kicked", "true")))
+            code, reason, clean = rng.choice(
+                ((1006, "", "false"), (1000, "", "true"), (1001, "going away", "true"), (4001, "kicked", "true"))
+            )
             steps = [("attempt", now, f"{same},")]
             if is_open:
                 latency = round(rng.uniform(20, 400), 1)
@@ -98,12 +133,20 @@ def client_lines(count: int, seed: int) -> Iterator[tuple[bytes, bool]]:
             else:
                 steps.append(("error", now + 0.1, f'{same},"error":"WebSocket connection failed",'))
                 steps.append(("close", now + 0.1, f'{same},"code":1006,"reason":"","was_clean":false,'))
-            steps.append(("retry", now + life, f'"session":"{session}","attempt":{attempt},"retry":{attempt},"max_retries":3,"delay_ms":{attempt * 1000},'))
+            steps.append(
+                (
+                    "retry",
+                    now + life,
+                    f'"session":"{session}","attempt":{attempt},"retry":{attempt},"max_retries":3,"delay_ms":{attempt * 1000},',
+                )
+            )
             now += life + attempt
             for event, at, middle in steps:
                 if made == count:
                     return
-                when = (START + datetime.timedelta(milliseconds=int(at * 1000))).isoformat(timespec="milliseconds")[:23] + "Z"
+                when = (START + datetime.timedelta(milliseconds=int(at * 1000))).isoformat(timespec="milliseconds")[
+                    :23
+                ] + "Z"
                 line = f'{{"ts":"{when}","event":"{event}",{middle}{tail}'.encode()
                 made += 1
                 if rng.random() < BAD_SHARE:

@@ -88,7 +88,7 @@ def check_row(row: dict[str, Any]) -> None:
         if name in COLUMNS and COLUMNS[name].words and value is not None:
             assert value in COLUMNS[name].words, (name, value)
     assert row["event"] is not None
-    assert row["sample_weight"] >= 1.0
+    assert row["sample_weight"] > 0.0
     assert (row["close_code_source"] is not None) == (row["event"] == "close"), "told on closes, and only there"
     if row["close_code"] is not None:
         assert row["close_code_source"] != "absent"

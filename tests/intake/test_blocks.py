@@ -13,7 +13,9 @@ from wslog.intake.blocks import Block, Blocks, LongLine
 from wslog.intake.streams import ByteStream
 
 
-def cut_up(data: bytes, block_bytes: int, is_final: bool, head: int = 0) -> tuple[list[Block | LongLine], bytes, Blocks]:
+def cut_up(
+    data: bytes, block_bytes: int, is_final: bool, head: int = 0
+) -> tuple[list[Block | LongLine], bytes, Blocks]:
     stream = ByteStream(io.BytesIO(data[head:]), len(data), is_whole=False)  # type: ignore[arg-type]
     seen = bytearray()
     first = np.frombuffer(data[:head], np.uint8)
@@ -21,11 +23,24 @@ def cut_up(data: bytes, block_bytes: int, is_final: bool, head: int = 0) -> tupl
     return list(blocks), bytes(seen), blocks
 
 
-lines = st.lists(st.binary(max_size=40).map(lambda b: b.replace(b"\n", b" ").replace(b"\x1f", b" ").replace(b"\x28", b" ").replace(b"B", b" ")), max_size=30)
+lines = st.lists(
+    st.binary(max_size=40).map(
+        lambda b: b.replace(b"\n", b" ").replace(b"\x1f", b" ").replace(b"\x28", b" ").replace(b"B", b" ")
+    ),
+    max_size=30,
+)
 
 
-@given(lines, st.binary(max_size=9).map(lambda b: b.replace(b"\n", b"")), st.integers(1, 64), st.booleans(), st.integers(0, 50))
-def test_bytes_are_conserved_for_every_buffer_size(parts: list[bytes], tail: bytes, size: int, is_final: bool, head: int) -> None:
+@given(
+    lines,
+    st.binary(max_size=9).map(lambda b: b.replace(b"\n", b"")),
+    st.integers(1, 64),
+    st.booleans(),
+    st.integers(0, 50),
+)
+def test_bytes_are_conserved_for_every_buffer_size(
+    parts: list[bytes], tail: bytes, size: int, is_final: bool, head: int
+) -> None:
     data = b"".join(p + b"\n" for p in parts) + tail
     data = b"." + data  # never a magic number
     pieces, seen, blocks = cut_up(data, size, is_final, min(head, len(data)))

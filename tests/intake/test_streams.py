@@ -93,7 +93,11 @@ def test_output_is_bounded_however_far_the_input_expands() -> None:
 
 @pytest.mark.parametrize(
     ("make", "reason"),
-    [(lambda p: None, "not_found"), (lambda p: p.mkdir(), "not_regular"), (lambda p: __import__("os").mkfifo(p), "not_regular")],
+    [
+        (lambda p: None, "not_found"),
+        (lambda p: p.mkdir(), "not_regular"),
+        (lambda p: __import__("os").mkfifo(p), "not_regular"),
+    ],
 )
 def test_what_is_no_regular_file_is_refused(tmp_path: Path, make: object, reason: str) -> None:
     path = tmp_path / "x"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wslog.errors import EXIT_BUG, WslogError
+from wslog.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_TERMINATED, WslogError
 
 app = typer.Typer(
     name="wslog",
@@ -26,12 +25,18 @@ app = typer.Typer(
 
 LakeOption = Annotated[Path, typer.Option("--lake", help="Folder of the lake.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Same as --output json.")]
-OutputOption = Annotated[str, typer.Option("--output", "-o", help="table, json, csv or parquet (parquet needs a pipe or a file).")]
-ByOption = Annotated[str | None, typer.Option("--by", metavar="COL[,COL]", help="Columns to group by, for example network_type.")]
+OutputOption = Annotated[
+    str, typer.Option("--output", "-o", help="table, json, csv or parquet (parquet needs a pipe or a file).")
+]
+ByOption = Annotated[
+    str | None, typer.Option("--by", metavar="COL[,COL]", help="Columns to group by, for example network_type.")
+]
 SinceOption = Annotated[str | None, typer.Option("--since", help="From this ISO date or instant on (UTC).")]
 UntilOption = Annotated[str | None, typer.Option("--until", help="Before this ISO date or instant (UTC).")]
 WeekOption = Annotated[str | None, typer.Option("--week", help="One ISO week, like 2026-W47 (UTC).")]
-WhereOption = Annotated[str | None, typer.Option("--where", help="Filter: \"column op literal [and ...]\", like \"browser = 'Chrome'\".")]
+WhereOption = Annotated[
+    str | None, typer.Option("--where", help='Filter: "column op literal [and ...]", like "browser = \'Chrome\'".')
+]
 
 
 def _version(asked: bool) -> None:
@@ -44,23 +49,49 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
 ) -> None: ...
 
 
 @app.command()
 def ingest(
-    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files, folders, glob patterns, or - for stdin; .gz .zst .bz2 are read.")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH...", help="Files, folders, glob patterns, or - for stdin; .gz .zst .bz2 are read."
+        ),
+    ],
     lake: LakeOption,
-    format: Annotated[str | None, typer.Option("--format", help="Format of the logs; detected otherwise (wslog formats).")] = None,
-    log_format: Annotated[str | None, typer.Option("--log-format", help="The nginx log_format string of the logs.")] = None,
-    nginx_conf: Annotated[Path | None, typer.Option("--nginx-conf", help="nginx configuration file that holds the log_format.")] = None,
-    ws_path: Annotated[str | None, typer.Option("--ws-path", metavar="REGEX", help="Which request paths are WebSocket endpoints.")] = None,
-    source_label: Annotated[str | None, typer.Option("--source-label", help="Label kept with the source, for example the host.")] = None,
-    tz: Annotated[str | None, typer.Option("--tz", metavar="ZONE", help="IANA zone of times that carry none (else UTC is assumed).")] = None,
-    keep_ip: Annotated[bool, typer.Option("--keep-ip", help="Keep raw client addresses (else only a keyed hash and the /24 or /48).")] = False,
-    final: Annotated[bool, typer.Option("--final", help="The files are complete: a last line without newline counts.")] = False,
-    max_reject_pct: Annotated[float, typer.Option("--max-reject-pct", help="Exit with 3 when a source rejects more than this.")] = 50.0,
+    format: Annotated[
+        str | None, typer.Option("--format", help="Format of the logs; detected otherwise (wslog formats).")
+    ] = None,
+    log_format: Annotated[
+        str | None, typer.Option("--log-format", help="The nginx log_format string of the logs.")
+    ] = None,
+    nginx_conf: Annotated[
+        Path | None, typer.Option("--nginx-conf", help="nginx configuration file that holds the log_format.")
+    ] = None,
+    ws_path: Annotated[
+        str | None, typer.Option("--ws-path", metavar="REGEX", help="Which request paths are WebSocket endpoints.")
+    ] = None,
+    source_label: Annotated[
+        str | None, typer.Option("--source-label", help="Label kept with the source, for example the host.")
+    ] = None,
+    tz: Annotated[
+        str | None,
+        typer.Option("--tz", metavar="ZONE", help="IANA zone of times that carry none (else UTC is assumed)."),
+    ] = None,
+    keep_ip: Annotated[
+        bool, typer.Option("--keep-ip", help="Keep raw client addresses (else only a keyed hash and the /24 or /48).")
+    ] = False,
+    final: Annotated[
+        bool, typer.Option("--final", help="The files are complete: a last line without newline counts.")
+    ] = False,
+    max_reject_pct: Annotated[
+        float, typer.Option("--max-reject-pct", help="Exit with 3 when a source rejects more than this.")
+    ] = 50.0,
     output: Annotated[str, typer.Option("--output", "-o", help="table or json.")] = "table",
     json: JsonOption = False,
 ) -> None:
@@ -89,7 +120,9 @@ def ingest(
 @app.command()
 def formats(
     path: Annotated[Path | None, typer.Argument(help="A log file: say what it is and why.", show_default=False)] = None,
-    log_format: Annotated[str | None, typer.Option("--log-format", help="The nginx log_format string of the logs.")] = None,
+    log_format: Annotated[
+        str | None, typer.Option("--log-format", help="The nginx log_format string of the logs.")
+    ] = None,
     output: Annotated[str, typer.Option("--output", "-o", help="table or json.")] = "table",
     json: JsonOption = False,
 ) -> None:
@@ -252,12 +285,8 @@ def main() -> None:
     except WslogError as error:
         _say(f"wslog: {error}")
         _leave(error.exit_code)
-    except BrokenPipeError:
-        # the reader of a pipe has left: nothing is wrong, and the final flush must not complain
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        _leave(141)
     except KeyboardInterrupt:
-        _leave(130)
+        _leave(EXIT_INTERRUPTED)
     except Exception:
         import traceback
 
@@ -273,7 +302,7 @@ def _say(text: str) -> None:
 
 
 def _on_sigterm(signum: int, frame: Any) -> None:
-    raise SystemExit(143)
+    raise SystemExit(EXIT_TERMINATED)
 
 
 def _leave(code: int) -> None:

@@ -65,7 +65,14 @@ class _Progress:
         self._bar: Any = None
         if sys.stderr.isatty():
             from rich.console import Console
-            from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+            from rich.progress import (
+                BarColumn,
+                DownloadColumn,
+                Progress,
+                TextColumn,
+                TimeRemainingColumn,
+                TransferSpeedColumn,
+            )
 
             columns = (
                 TextColumn("{task.description}", markup=False),
@@ -105,10 +112,14 @@ def troubles(source: SourceReport) -> list[str]:
     if source.status == "partial":
         lines.append(f"{source.path}: read in part ({source.reason}): {source.message}")
     if source.pending_bytes and source.status != "partial":
-        lines.append(f"{source.path}: {source.pending_bytes} bytes of a half line at the end were held back (--final reads them)")
+        lines.append(
+            f"{source.path}: {source.pending_bytes} bytes of a half line at the end were held back (--final reads them)"
+        )
     if source.rejected:
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(source.reject_reasons.items()))
-        lines.append(f"{source.path}: {source.rejected} of {source.lines_in} lines rejected ({reasons}); see 'wslog table rejects'")
+        lines.append(
+            f"{source.path}: {source.rejected} of {source.lines_in} lines rejected ({reasons}); see 'wslog table rejects'"
+        )
     if source.is_zone_assumed:
         lines.append(f"{source.path}: its times carry no zone; UTC was assumed (--tz says otherwise)")
     return lines
@@ -129,7 +140,9 @@ def print_summary(report: IngestReport) -> None:
     table.add_column("status")
     for s in report.sources:
         counts = (f"{n:,}" for n in (s.lines_in, s.event_lines, s.rejected, s.ignored))
-        table.add_row(*(Text(terminal(cell)) for cell in (s.path, s.format or "-", *counts, s.status.replace("_", " "))))
+        table.add_row(
+            *(Text(terminal(cell)) for cell in (s.path, s.format or "-", *counts, s.status.replace("_", " ")))
+        )
     if len(report.sources) > 1:
         totals = report.totals
         counts = (f"{totals[n]:,}" for n in ("lines_in", "event_lines", "rejected", "ignored"))

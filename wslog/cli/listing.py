@@ -43,7 +43,13 @@ def formats_listing(path: Path | None, log_format: str | None, kind: str) -> Non
         fmt, why, _ = choose_format(head, IngestOptions(reading=Options(log_format=log_format)))
     except SourceError as error:
         raise FileRefusedError(f"{path}: {error}") from error
-    record = {"path": str(path), "format": fmt.name, "side": fmt.side, "why": why, "compression": stream.compression or None}
+    record = {
+        "path": str(path),
+        "format": fmt.name,
+        "side": fmt.side,
+        "why": why,
+        "compression": stream.compression or None,
+    }
     if kind == "json":
         typer.echo(json.dumps(record))
     else:

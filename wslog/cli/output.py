@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from wslog.errors import UsageError
+from wslog.errors import EXIT_PIPE_CLOSED, UsageError
 from wslog.safe_text import spreadsheet_cell, terminal
 
 if TYPE_CHECKING:
@@ -18,13 +19,25 @@ _METRIC = ("value", "numerator", "denominator", "excluded_count", "ci_low", "ci_
 
 def print_frame(frame: pd.DataFrame, kind: str, title: str) -> None:
     """Print a frame; ``json``, ``csv`` and ``parquet`` put nothing else on standard output."""
+    try:
+        _print_frame(frame, kind, title)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # the reader of the pipe has left: nothing is wrong, and the flush at exit must not complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(EXIT_PIPE_CLOSED) from None
+
+
+def _print_frame(frame: pd.DataFrame, kind: str, title: str) -> None:
     if kind == "json":
         sys.stdout.write(to_json(frame) + "\n")
     elif kind == "csv":
         import pandas as pd
 
         cells = {
-            name: frame[name] if _is_number(frame[name]) else [None if _is_null(v) else spreadsheet_cell(_plain(v)) for v in frame[name]]
+            name: frame[name]
+            if _is_number(frame[name])
+            else [None if _is_null(v) else spreadsheet_cell(_plain(v)) for v in frame[name]]
             for name in frame.columns
         }
         pd.DataFrame(cells).to_csv(sys.stdout, index=False, lineterminator="\n")

@@ -71,6 +71,10 @@ def detect(head: Batch, options: Options, name: str | None = None) -> tuple[Form
     if len(claims) == 1:
         return claims[0]
     if not claims:
-        raise SourceError("unknown_format", f"no format claims this file; name one with --format: {', '.join(FORMATS)}")
+        raise SourceError(
+            "unknown_format",
+            "no format claims this file; name one with --format (an nginx log of its own layout needs --log-format or --nginx-conf too): "
+            + ", ".join(FORMATS),
+        )
     listed = "; ".join(f"{f.name} ({why})" for f, why in claims)
     raise SourceError("ambiguous_format", f"several formats claim this file, name one with --format: {listed}")

@@ -52,14 +52,16 @@ def to_events(rows: pa.Table, origin: Origin) -> pa.Table:
         "close_reason": _clean(_one(rows["close_reason"]), origin),
     }
     schema = arrow_schema("events")
-    arrays = [made[name] if name in made else _one(rows[name]) for name in EVENT_COLUMNS]
+    arrays = [made[name] if name in made else rows[name] for name in EVENT_COLUMNS]
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def _one(column: pa.ChunkedArray) -> pa.Array:
     if column.num_chunks == 1:
         return column.chunk(0)
-    return column.unify_dictionaries().combine_chunks() if pa.types.is_dictionary(column.type) else column.combine_chunks()
+    return (
+        column.unify_dictionaries().combine_chunks() if pa.types.is_dictionary(column.type) else column.combine_chunks()
+    )
 
 
 def _coded(values: pa.Array) -> pa.DictionaryArray:
@@ -73,7 +75,9 @@ def _recode(coded: pa.DictionaryArray, distinct: pa.Array) -> pa.DictionaryArray
 
 
 def _by_word(coded: pa.DictionaryArray, function: Callable[[str], str | None]) -> pa.DictionaryArray:
-    return _recode(coded, pa.array([None if v is None else function(v) for v in coded.dictionary.to_pylist()], pa.string()))
+    return _recode(
+        coded, pa.array([None if v is None else function(v) for v in coded.dictionary.to_pylist()], pa.string())
+    )
 
 
 def _url(rows: pa.Table) -> dict[str, pa.Array]:
@@ -126,7 +130,11 @@ def _user_agent(agents: pa.Array) -> dict[str, pa.Array]:
 def _address(addresses: pa.Array, origin: Origin) -> dict[str, pa.Array]:
     count = len(addresses)
     if addresses.null_count == count:
-        return {"client_id": pa.nulls(count, pa.string()), "client_prefix": pa.nulls(count, _WORD), "client_address": pa.nulls(count, pa.string())}
+        return {
+            "client_id": pa.nulls(count, pa.string()),
+            "client_prefix": pa.nulls(count, _WORD),
+            "client_address": pa.nulls(count, pa.string()),
+        }
     coded = _coded(addresses)
     distinct = coded.dictionary.to_pylist()
     hashed = pa.array([None if v is None else hash_address(v, origin.key) for v in distinct], pa.string())

@@ -99,7 +99,8 @@ _IPV4_ONLY = re.compile(rf"(?:{_OCTET}\.){{3}}{_OCTET}", re.ASCII)
 _IPV4 = re.compile(rf"(?<![\w.])(?:{_OCTET}\.){{3}}{_OCTET}(?![\w.]|\.\d)", re.ASCII)
 # eight groups, or fewer around a "::"; so that 10:20:30 stays a time
 _IPV6 = re.compile(
-    r"(?<![\w:])(?:(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|(?=:*[0-9A-Fa-f])(?=[0-9A-Fa-f:]*::)[0-9A-Fa-f:]{3,39})(?![\w:])", re.ASCII
+    r"(?<![\w:])(?:(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|(?=:*[0-9A-Fa-f])(?=[0-9A-Fa-f:]*::)[0-9A-Fa-f:]{3,39})(?![\w:])",
+    re.ASCII,
 )
 _QUERY = re.compile(r"\?[^\s'\"<>)\]]+")
 _USERINFO = re.compile(r"(//)[^/\s@'\"]+@")

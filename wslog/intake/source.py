@@ -52,7 +52,7 @@ class IngestOptions:
     """
 
     format: str | None = None
-    reading: Options = Options()
+    reading: Options = field(default_factory=Options)
     source_label: str | None = None
     keep_ip: bool = False
     is_final: bool = False
@@ -128,7 +128,12 @@ def ingest_one(
 
 
 def _ingest_stream(
-    stream: ByteStream, report: SourceReport, store: LakeStore, options: IngestOptions, key: bytes, progress: Progress | None
+    stream: ByteStream,
+    report: SourceReport,
+    store: LakeStore,
+    options: IngestOptions,
+    key: bytes,
+    progress: Progress | None,
 ) -> None:
     head = read_head(stream)
     if not len(head):
@@ -163,7 +168,9 @@ def check_is_text(head: Bytes) -> None:
     """Refuse what is no text: UTF-16, and binary data (NUL or control bytes all over)."""
     first = head[:4].tobytes()
     if first.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise SourceError("unknown_encoding", "UTF-16 text: convert it first, for example with 'iconv -f UTF-16 -t UTF-8'")
+        raise SourceError(
+            "unknown_encoding", "UTF-16 text: convert it first, for example with 'iconv -f UTF-16 -t UTF-8'"
+        )
     control = np.count_nonzero((head < 9) | ((head > 13) & (head < 32) & (head != 27)))
     if control > 0.03 * len(head):
         raise SourceError("not_text", "binary data, not a log")
@@ -181,7 +188,9 @@ def choose_format(head: Bytes, options: IngestOptions) -> tuple[Format, str, Rea
 
 def describe_parser(fmt: Format, options: IngestOptions) -> str:
     """Return what decides the rows of a source beside its bytes."""
-    used = [f"{name}={getattr(options.reading, name)!r}" for name in fmt.uses if getattr(options.reading, name) is not None]
+    used = [
+        f"{name}={getattr(options.reading, name)!r}" for name in fmt.uses if getattr(options.reading, name) is not None
+    ]
     return " ".join([f"{fmt.name}/{fmt.version}", *used, *(["keep_ip"] if options.keep_ip else [])])
 
 
@@ -202,7 +211,9 @@ class _Run:
         self.observed: list[int] = []
         self.source_id = self.earlier.source_id if self.earlier else ""
 
-    def read(self, stream: ByteStream, head: Bytes, reader: Reader, report: SourceReport, progress: Progress | None) -> None:
+    def read(
+        self, stream: ByteStream, head: Bytes, reader: Reader, report: SourceReport, progress: Progress | None
+    ) -> None:
         if not self.source_id:
             label = self.options.source_label or ""
             self.source_id = self._free_id(blake3(f"{label}\0".encode() + head.tobytes()).hexdigest()[:32])
@@ -279,8 +290,8 @@ class _Run:
             report.reject_reasons[reason] = report.reject_reasons.get(reason, 0) + count
             self.rejects.append((first_line + index, count, offset, length, sha256, reason))
         self._flush_rejects(_REJECTS_PER_FILE)
-        if chunk.observed:
-            self.observed = [min(self.observed[:1] + [chunk.observed[0]]), max(self.observed[1:] + [chunk.observed[1]])]
+        self.observed += chunk.observed or ()
+        self.observed = [min(self.observed), max(self.observed)] if self.observed else []
         if chunk.rows is not None:
             report.event_count += chunk.rows.num_rows
             writer.add(chunk.numbered(first_line))
@@ -295,7 +306,9 @@ class _Run:
         report.input_bytes = self.consumed - self.skip
         report.pending_bytes = blocks.pending_bytes
         report.source_id = self.source_id
-        report.is_zone_assumed = self.fmt.clock.zone == "option" and self.options.reading.tz is None and bool(self.observed)
+        report.is_zone_assumed = (
+            self.fmt.clock.zone == "option" and self.options.reading.tz is None and bool(self.observed)
+        )
         if stream.error is not None:
             if stream.error.reason not in _PARTIAL_REASONS:
                 raise stream.error
@@ -319,7 +332,9 @@ class _Run:
             entry, staged = self._entry(written, report, digest)
             self.store.publish(entry, staged)
 
-    def _entry(self, written: list[tuple[Path, str, int, int]], report: SourceReport, digest: str) -> tuple[Entry, list[tuple[Path, str]]]:
+    def _entry(
+        self, written: list[tuple[Path, str, int, int]], report: SourceReport, digest: str
+    ) -> tuple[Entry, list[tuple[Path, str]]]:
         kept = self.earlier if self.earlier and self.skip else None
         entry = Entry(
             self.source_id,
@@ -349,7 +364,11 @@ class _Run:
             entry.files = kept.files + entry.files
             entry.reject_files = kept.reject_files + entry.reject_files
             self.observed += [t for t in (kept.observed_from_us, kept.observed_until_us) if t is not None]
-        entry.pending_bytes, entry.is_partial, entry.is_zone_assumed = report.pending_bytes, report.status == "partial", report.is_zone_assumed
+        entry.pending_bytes, entry.is_partial, entry.is_zone_assumed = (
+            report.pending_bytes,
+            report.status == "partial",
+            report.is_zone_assumed,
+        )
         if self.observed:
             entry.observed_from_us, entry.observed_until_us = min(self.observed), max(self.observed)
         return entry, staged

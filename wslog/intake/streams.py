@@ -147,7 +147,9 @@ class ByteStream:
                 self._input = self._read_raw()
                 if not self._input:
                     self._has_ended = True
-                    raise SourceError("truncated", f"the {self.compression} data ends early: only its whole lines were read")
+                    raise SourceError(
+                        "truncated", f"the {self.compression} data ends early: only its whole lines were read"
+                    )
             data, self._input = self._input, b""
             try:
                 piece = decompressor.decompress(data, limit)

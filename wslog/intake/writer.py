@@ -6,12 +6,12 @@ import os
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from wslog.formats.contract import mask_array
@@ -20,15 +20,25 @@ from wslog.lake import NO_DATE
 from wslog.schema import COLUMNS, EVENT_COLUMNS, arrow_schema
 
 _DAY_US = 86_400_000_000
+_NO_DAY = np.iinfo(np.int64).min
+_MAX_RUNS = 64
 FLUSH_BYTES = 48 << 20
-_PLAIN_INTEGERS = ("line_number", "byte_offset", "event_at", "attempt_number", "sent_bytes", "sent_count", "received_count")
+_PLAIN_INTEGERS = (
+    "line_number",
+    "byte_offset",
+    "event_at",
+    "attempt_number",
+    "sent_bytes",
+    "sent_count",
+    "received_count",
+)
 _WORDS = [name for name in EVENT_COLUMNS if COLUMNS[name].type == "word"]
 _OPTIONS: dict[str, Any] = {
     "compression": "zstd",
     "compression_level": 1,
     # zstd 1 after delta encoding: integers cost a quarter of dictionary encoding, words are coded already
     "use_dictionary": _WORDS,
-    "column_encoding": {name: "DELTA_BINARY_PACKED" for name in _PLAIN_INTEGERS},
+    "column_encoding": dict.fromkeys(_PLAIN_INTEGERS, "DELTA_BINARY_PACKED"),
     "write_statistics": ["event_at", "line_number"],
     "row_group_size": 1 << 18,
 }
@@ -86,20 +96,20 @@ def day_name(day: int | None) -> str:
     return NO_DATE if day is None else str(np.datetime64(day, "D"))
 
 
-def _by_day(events: pa.Table) -> list[tuple[int | None, pa.Table]]:
-    column = events["event_at"].combine_chunks() if events["event_at"].num_chunks != 1 else events["event_at"].chunk(0)
+def _by_day(rows: pa.Table) -> list[tuple[int | None, pa.Table]]:
+    """Cut rows into runs of one UTC day (None: no time); logs come nearly in time order, so the runs are few slices."""
+    column = rows["event_at"].combine_chunks() if rows["event_at"].num_chunks != 1 else rows["event_at"].chunk(0)
     if column.null_count == len(column):
-        return [(None, events)] if len(column) else []
-    days = np.asarray(pc.fill_null(column.cast(pa.int64()), 0)) // _DAY_US
-    if not column.null_count and days.min() == days.max():
-        return [(int(days[0]), events)]
-    is_null = np.asarray(column.is_null())
-    made: list[tuple[int | None, pa.Table]] = [
-        (int(day), events.filter(mask_array((days == day) & ~is_null))) for day in np.unique(days[~is_null])
-    ]
+        return [(None, rows)] if len(column) else []
+    days = np.asarray(column.cast(pa.int64()).fill_null(0)) // _DAY_US
     if column.null_count:
-        made.append((None, events.filter(mask_array(is_null))))
-    return made
+        days = np.where(np.asarray(column.is_null()), _NO_DAY, days)
+    edges = [0, *(np.flatnonzero(np.diff(days)) + 1).tolist(), len(days)]
+    if len(edges) <= _MAX_RUNS:
+        cuts = [(int(days[i]), rows.slice(i, j - i)) for i, j in pairwise(edges)]
+    else:
+        cuts = [(int(day), rows.filter(mask_array(days == day))) for day in np.unique(days)]
+    return [(None if day == _NO_DAY else day, part) for day, part in cuts]
 
 
 def _write(staging: Path, tables: list[pa.Table], origin: Origin, day: str, part: int) -> tuple[Path, str, int, int]:
@@ -112,7 +122,9 @@ def _write(staging: Path, tables: list[pa.Table], origin: Origin, day: str, part
 def write_rejects(staging: Path, source_id: str, spans: list[tuple[int, int, int, int, str, str]]) -> tuple[Path, int]:
     """Write the ``rejects`` rows of one source: (line_number, line_count, byte_offset, length_bytes, sha256, reason)."""
     names = ("line_number", "line_count", "byte_offset", "length_bytes", "sha256", "reason")
-    columns: dict[str, list[Any]] = {name: list(values) for name, values in zip(names, zip(*spans, strict=True), strict=True)}
+    columns: dict[str, list[Any]] = {
+        name: list(values) for name, values in zip(names, zip(*spans, strict=True), strict=True)
+    }
     columns["source_id"] = [source_id] * len(spans)
     schema = arrow_schema("rejects")
     arrays = [

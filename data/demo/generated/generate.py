@@ -8,6 +8,7 @@ What is built in, to be found again in the charts:
 * corporate VPN users (10 %): a proxy blocks the upgrade for 40 % of them; they fall back at once, every time;
 * cellular users drop more often, and their outages last longer than those of wifi and ethernet;
 * 2026-W45: an idle timeout of 60 s at a new proxy drops quiet connections, again and again (fixed by the next week);
+* 2026-W47: another corporate proxy; 80 % of the VPN users are blocked now;
 * 2026-W46, Wednesday 14:00 UTC: a restart closes every connection with 1012 within seconds.
 """
 
@@ -35,6 +36,7 @@ NETWORKS: dict[str, tuple[float, float, float, float, float, str, int]] = {
     "ethernet": (0.15, 0.08, 1.0, 0.8, 0.005, "4g", 25),
     "vpn": (0.10, 0.2, 1.6, 1.0, 0.40, "4g", 75),
 }
+VPN_BLOCKED_FROM_W47 = 0.8
 AGENTS = {
     "Chrome": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36",
     "Firefox": "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0",
@@ -52,9 +54,15 @@ class Session:
         self.end = start_s + min(rng.lognormvariate(math.log(1500), 0.9), 4 * 3600)
         self.network = rng.choices(list(NETWORKS), [n[0] for n in NETWORKS.values()])[0]
         _, self.drops_per_hour, self.outage_s, self.sigma, blocked, effective, rtt = NETWORKS[self.network]
+        if self.network == "vpn" and week >= 47:
+            blocked = VPN_BLOCKED_FROM_W47
         self.is_blocked = rng.random() < blocked
         self.is_quiet = rng.random() < 0.08
-        agent = "Safari" if self.network == "cellular" and rng.random() < 0.6 else rng.choice(("Chrome", "Chrome", "Firefox"))
+        agent = (
+            "Safari"
+            if self.network == "cellular" and rng.random() < 0.6
+            else rng.choice(("Chrome", "Chrome", "Firefox"))
+        )
         self.fixed = {
             "session": f"{rng.getrandbits(64):016x}",
             "network": {"type": self.network, "effective_type": effective, "rtt": rtt},
@@ -137,7 +145,9 @@ class Session:
 def week_lines(year: int, week: int) -> Iterator[bytes]:
     """Yield the lines of one ISO week in time order."""
     rng = random.Random(f"{SEED}-{year}-{week}")
-    monday = datetime.datetime.combine(datetime.date.fromisocalendar(year, week, 1), datetime.time(), datetime.UTC).timestamp()
+    monday = datetime.datetime.combine(
+        datetime.date.fromisocalendar(year, week, 1), datetime.time(), datetime.UTC
+    ).timestamp()
     lines: list[tuple[float, dict[str, Any]]] = []
     for day in range(7):
         for _ in range(SESSIONS_A_DAY if day < 5 else SESSIONS_A_DAY // 2):
