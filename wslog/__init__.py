@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from wslog.version import __version__
+
 if TYPE_CHECKING:
     from wslog.api import Lake, ingest, open_lake
     from wslog.errors import WslogError
 
-__version__ = "0.1.0"
 __all__ = ["Lake", "WslogError", "__version__", "ingest", "open_lake"]
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from wslog.engine import Engine
+    from wslog.explain.model import Explanation
     from wslog.intake.run import IngestReport
     from wslog.intake.source import IngestOptions
 
@@ -257,6 +258,12 @@ class Lake:
         from wslog.metrics.reliability import reliability
 
         return reliability(self.engine, by, since, until, week, where)
+
+    def explain(self, code: str | int, lang: str = "en") -> Explanation:
+        """Explain a close code or HTTP status, with what this lake shows about it; see :func:`wslog.explain.explain`."""
+        from wslog.explain import explain
+
+        return explain(code, self, lang)
 
     def report(self, out: str | os.PathLike[str], week: str | None = None) -> Path:
         """Write the weekly page and its charts into a folder; return the page's path."""

@@ -41,7 +41,7 @@ WhereOption = Annotated[
 
 def _version(asked: bool) -> None:
     if asked:
-        from wslog import __version__
+        from wslog.version import __version__
 
         typer.echo(f"wslog {__version__}")
         raise typer.Exit
@@ -249,6 +249,24 @@ def report(
         typer.echo(json_module.dumps({"page": str(page), "charts": sorted(str(p) for p in page.parent.glob("*.png"))}))
     else:
         typer.echo(f"wrote {page}")
+
+
+@app.command()
+def explain(
+    code: Annotated[
+        str, typer.Argument(help='A close code (1006), its name ("going away") or the HTTP status of a handshake (502).')
+    ],
+    lake: Annotated[
+        Path | None, typer.Option("--lake", help="Say also what this lake shows about it.", show_default=False)
+    ] = None,
+    lang: Annotated[str | None, typer.Option("--lang", help="en or zh; else from LC_ALL, LC_MESSAGES, LANG.")] = None,
+    output: Annotated[str, typer.Option("--output", "-o", help="table or json.")] = "table",
+    json: JsonOption = False,
+) -> None:
+    """Say what a close code means, what causes it and what to do next."""
+    from wslog.cli.explaining import explain_code
+
+    explain_code(code, lake, lang, choose(output, json, ("table", "json")))
 
 
 @app.command()

@@ -112,7 +112,8 @@ def arrange(parts: Sequence[pd.DataFrame], keys: Sequence[str]) -> pd.DataFrame:
     if keys and len(frame):
         frame = frame.sort_values(list(keys), kind="stable", na_position="last", ignore_index=True)
     for name in METRIC_COLUMNS[:-1]:
-        frame[name] = frame[name].astype("float64")
+        # sums of floats depend on the order in which threads add them: beyond 12 digits they would differ from run to run
+        frame[name] = [float(f"{number:.12g}") for number in frame[name].astype("float64")]
     for name in (*keys, "state"):
         if frame[name].dtype == object or str(frame[name].dtype) == "str":
             frame[name] = frame[name].astype(object).where(frame[name].notna(), None)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from wslog import __version__
+from wslog.version import __version__
 from wslog.errors import EXIT_CANNOT_WRITE, WslogError
 from wslog.report import account, headline, sections
 from wslog.report.blocks import Book, Section

@@ -1,0 +1,145 @@
+"""The answer as plain text for a terminal, in the order one needs it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wslog.explain.facts import data
+from wslog.explain.lake_section import lake_lines
+from wslog.explain.layout import columns, command_lines, hang, pad, wrap
+from wslog.explain.model import Cause, Explanation
+
+_COLUMN = 12
+MIN_WIDTH = 50
+
+
+def render(explanation: Explanation, width: int = 80) -> str:
+    """Return the answer as lines of at most ``width`` cells (50 at least), without escape sequences.
+
+    Parameters
+    ----------
+    explanation : Explanation
+    width : int
+        Columns of the terminal. A shell command or a configuration line is never broken inside a word.
+
+    Returns
+    -------
+    str
+        Ends with a newline.
+    """
+    e = explanation
+    width = max(width, MIN_WIDTH)
+    words = data(f"{e.lang}/words")
+    sections = [_top(e, words, width)]
+    if e.evidence is not None:
+        sections.append(lake_lines(e, words, width))
+    sections.append(
+        [words["head"]["do"], *(_find(e, width) if e.causes else [*_numbered(e.steps, width), *_look(e, words, width)])]
+    )
+    if e.usually:
+        sections.append(
+            [words["head"]["usually"], *(line for text in e.usually for line in hang("-", text, width, 2, 4))]
+        )
+    sections += [_causes(e, group, words, width) for group in ("never_opened", "opened") if e.causes]
+    sections += [
+        part for part in (_services(e, words, width), _timeouts(e, words, width), _snippets(e, words, width)) if part
+    ]
+    sections.append(_sources(e, words, width))
+    return "\n\n".join("\n".join(section) for section in sections) + "\n"
+
+
+def _top(e: Explanation, words: dict[str, Any], width: int) -> list[str]:
+    head = words["head"]
+    is_status = e.kind == "http_status"
+    lines = wrap(f"{e.code} {e.name}", width)
+    if is_status:
+        lines += hang("", words["http_title"], width, 0, 2)
+    lines += hang(head["means"], e.meaning, width, 2, _COLUMN)
+    if is_status:
+        if e.code >= 200:
+            lines += hang("", words["http_note"], width, 2, _COLUMN)
+    else:
+        wire = words["wire"]["yes" if e.on_wire else "no"]
+        lines += hang(head["sent_by"], _listing((words["sender"][e.sender], wire), e.lang), width, 2, _COLUMN)
+    return [*lines, *hang(head["retry"], e.retry_how, width, 2, _COLUMN)]
+
+
+def _listing(parts: tuple[str, ...], lang: str) -> str:
+    return ("；" if lang == "zh" else "; ").join(part for part in parts if part)
+
+
+def _numbered(steps: tuple[str, ...], width: int) -> list[str]:
+    return [line for n, text in enumerate(steps, 1) for line in hang(f"{n}.", text, width, 2, 5)]
+
+
+def _look(e: Explanation, words: dict[str, Any], width: int) -> list[str]:
+    commands = e.commands if e.evidence is None else e.commands[1:]
+    lines = [line for command in commands for line in command_lines(f"$ {command}", width, 5)]
+    return [*hang("", words["head"]["look" if e.evidence is None else "look_lake"], width, 2, 2), *lines]
+
+
+def _find(e: Explanation, width: int) -> list[str]:
+    """Return the steps of a code that has a tree of causes: look, then find the sign in a list."""
+    look, find = e.steps
+    lines = [*_numbered((look,), width), *command_lines(f"$ {e.commands[0]}", width, 5)] if e.evidence is None else []
+    lines += hang("2." if lines else "1.", find, width, 2, 5)
+    return lines + [line for cause in e.causes for line in hang(cause.label, cause.short, width, 5, 9)]
+
+
+def _causes(e: Explanation, group: str, words: dict[str, Any], width: int) -> list[str]:
+    lines = [words["group"][group]]
+    for cause in e.causes:
+        if cause.group == group:
+            lines += _cause(cause, words["head"], width)
+    return lines
+
+
+def _cause(cause: Cause, head: dict[str, str], width: int) -> list[str]:
+    lines = hang(cause.label, cause.title, width, 0, 4)
+    lines += hang(head["sign"], cause.sign, width, 4, _COLUMN)
+    checks = [line for command in cause.commands for line in command_lines(command, width, _COLUMN)]
+    checks[0] = pad("    " + head["check"], _COLUMN) + checks[0].lstrip()
+    return [*lines, *checks, *hang(head["change"], cause.change, width, 4, _COLUMN)]
+
+
+def _services(e: Explanation, words: dict[str, Any], width: int) -> list[str]:
+    if not e.services:
+        return []
+    rows = []
+    for s in e.services:
+        notes = _listing((words["local"] if s.is_local else "", words["verified"][s.verified]), e.lang)
+        note = "" if not notes else f"（{notes}）" if e.lang == "zh" else f" ({notes})"
+        rows.append((s.service, s.meaning + note, words["retry"][s.retry]))
+    return [words["head"]["services"].format(code=e.code), *columns(rows, width, 2, 1)]
+
+
+def _timeouts(e: Explanation, words: dict[str, Any], width: int) -> list[str]:
+    rows = [
+        (f"{t.seconds:>5} s", t.products, _listing((words["kind"][t.kind], words["verified"][t.verified]), e.lang))
+        for t in e.timeouts
+    ]
+    if not rows:
+        return []
+    short = [(first, second + (f" ({third})" if e.lang == "en" else f"（{third}）")) for first, second, third in rows]
+    return [*wrap(words["head"]["timeouts"], width), *columns(short, width, 1, 1)]
+
+
+def _snippets(e: Explanation, words: dict[str, Any], width: int) -> list[str]:
+    lines: list[str] = []
+    for name, text in e.snippets.items():
+        lines += [*hang(name, words["snippet_note"][name], width, 2, _COLUMN), *(f"      {line}" for line in text)]
+    return [words["head"]["snippets"], *lines] if lines else []
+
+
+def _sources(e: Explanation, words: dict[str, Any], width: int) -> list[str]:
+    note = words["verified"][e.verified]
+    own = e.source + ("" if not note else f"（{note}）" if e.lang == "zh" else f" ({note})")
+    found = [(str(e.code), own)]
+    seen: dict[str, list[str]] = {}
+    for service in e.services:
+        seen.setdefault(service.source, []).append(service.service)
+    found += [(", ".join(dict.fromkeys(names)), source) for source, names in seen.items()]
+    found += [(cause.label, cause.source) for cause in e.causes]
+    found += [(f"{t.seconds} s", t.source) for t in e.timeouts]
+    text = " | ".join(f"{label}: {source}" for label, source in found)
+    return [words["head"]["sources"], *hang("", text, width, 0, 2)]
