@@ -33,7 +33,7 @@ def at(seconds: float) -> datetime:
 
 
 def rows_of(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Fill in defaults: ``s`` (seconds after START) becomes ``event_at``; lines are numbered as they come, by source."""
+    """Fill in defaults: ``s`` (seconds after START) becomes ``event_at``; lines are numbered by source, as they come."""
     lines: dict[str, int] = {}
     found = []
     for given in rows:
@@ -60,37 +60,42 @@ def event_table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     return pa.table([pa.array([row.get(f.name) for row in full], f.type) for f in schema], schema=schema)
 
 
-def source_table(rows: Iterable[Mapping[str, Any]], label: str | None = None) -> pa.Table:
-    """Return the ``sources`` table that belongs to rows."""
+def source_table(rows: Iterable[Mapping[str, Any]], label: str | None = None, until: float = 86_400) -> pa.Table:
+    """Return the ``sources`` table that belongs to rows; the logs were observed until ``until`` seconds after START."""
     schema = arrow_schema("sources")
     sources = {row["source_id"]: row for row in rows_of(rows)}
-    fills: dict[str, Any] = {"source_label": label}
+    fills: dict[str, Any] = {"source_label": label, "observed_until": at(until)}
     plain: dict[str, Any] = {"string": "x", "int64": 0, "bool": False}
     columns = []
     for field in schema:
         kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-        values = [row.get(field.name, fills.get(field.name, None if field.nullable else plain[str(kind)])) for row in sources.values()]
-        columns.append(pa.array(values, field.type))
+        fill = fills.get(field.name, None if field.nullable else plain[str(kind)])
+        columns.append(pa.array([row.get(field.name, fill) for row in sources.values()], field.type))
     return pa.table(columns, schema=schema)
 
 
-def engine_of(folder: Path, rows: Iterable[Mapping[str, Any]], label: str | None = None) -> Engine:
+def engine_of(
+    folder: Path, rows: Iterable[Mapping[str, Any]], label: str | None = None, until: float = 86_400
+) -> Engine:
     """Write rows to ``folder`` and return an engine over them."""
     rows = list(rows)
     path = folder / "events.parquet"
     pq.write_table(event_table(rows), path)
-    return Engine([path], source_table(rows, label))
+    return Engine([path], source_table(rows, label, until))
 
 
 # --- what a client logs ----------------------------------------------------------------------------------
 
 
-def opened(start: float, end: float | None, code: int | None = 1006, handshake: float = 0.1, **more: Any) -> list[dict[str, Any]]:
-    """Return the events of an attempt that opens after ``handshake`` seconds and ends at ``end`` (None: log ends first)."""
+def opened(
+    start: float, end: float | None, code: int | None = 1006, handshake: float = 0.1, **more: Any
+) -> list[dict[str, Any]]:
+    """Return the events of an attempt that opens after ``handshake`` s and ends at ``end`` (None: the log ends first)."""
     found = [{"event": "attempt", "s": start, **more}, {"event": "open", "s": start + handshake, **more}]
     if end is not None:
         source = "inferred" if code in (1005, 1006, 1015) else "wire"
-        found.append({"event": "close", "s": end, "close_code": code, "close_code_source": source, "was_clean": code != 1006, **more})
+        close = {"close_code": code, "close_code_source": source, "was_clean": code != 1006}
+        found.append({"event": "close", "s": end, **close, **more})
     return found
 
 

@@ -30,7 +30,7 @@ def test_a_whole_client_session(tmp_path: Path) -> None:
     assert (first.started_at, first.opened_at, first.ended_at) == (at(0), at(0.1), at(60))
     assert first.handshake_ms == pytest.approx(100)
     assert first.lifetime_s == pytest.approx(59.9)
-    assert first.evidence == "opened=true code=1006 code_source=inferred clean=false ended_by=unknown side=client"
+    assert first.evidence == "opened=true code=1006 code_source=inferred clean=false side=client"
     last = frame.iloc[2]
     assert last.is_right_censored and not last.is_ended and pd.isna(last.ended_at) and last.ended_by is None
 
@@ -46,7 +46,9 @@ def test_close_after_error_is_the_same_failure(tmp_path: Path) -> None:
     ]
     frame = attempts(tmp_path, rows)
     # a close code "from the wire" would prove an open connection; these are the endpoint's own verdicts
-    frame = attempts(tmp_path, [{**row, "close_code_source": "inferred"} if row["event"] == "close" else row for row in rows])
+    frame = attempts(
+        tmp_path, [{**row, "close_code_source": "inferred"} if row["event"] == "close" else row for row in rows]
+    )
     assert frame["outcome"].tolist() == ["network_failed", "network_failed", "never_opened"]
     assert frame["error_class"].tolist() == ["refused", "dns", None]
 
@@ -111,7 +113,9 @@ def test_rows_without_a_time_keep_their_place_by_line(tmp_path: Path) -> None:
 
 
 def test_text_without_times_is_ordered_by_line(tmp_path: Path) -> None:
-    rows = [{"event": e, "session_id": None} for e in ("attempt", "open", "error", "close", "attempt", "error", "close")]
+    rows = [
+        {"event": e, "session_id": None} for e in ("attempt", "open", "error", "close", "attempt", "error", "close")
+    ]
     frame = attempts(tmp_path, rows)
     assert frame["is_opened"].tolist() == [True, False]
     assert frame["started_at"].isna().all() and frame["lifetime_s"].isna().all()
@@ -129,7 +133,15 @@ def test_left_censored_close(tmp_path: Path) -> None:
 def test_proxy_lines_are_whole_attempts(tmp_path: Path) -> None:
     proxy = {"side": "proxy", "format": "nginx_access", "session_id": None, "transport": "websocket"}
     rows = [
-        {**proxy, "event": "close", "s": 100, "lifetime_s": 60.0, "handshake_ms": 20.0, "http_status": 101, "client_id": "c"},
+        {
+            **proxy,
+            "event": "close",
+            "s": 100,
+            "lifetime_s": 60.0,
+            "handshake_ms": 20.0,
+            "http_status": 101,
+            "client_id": "c",
+        },
         {**proxy, "event": "error", "s": 101, "http_status": 502, "error_class": "http_status", "handshake_ms": 500.0},
         {**proxy, "event": "error", "s": 102, "http_status": 499, "error_class": "aborted_by_page"},
         {**proxy, "event": "poll", "s": 103, "transport": "polling", "http_status": 200},
@@ -148,7 +160,9 @@ def test_proxy_lines_are_whole_attempts(tmp_path: Path) -> None:
 
 def test_proxy_open_and_close_lines_join_by_connection(tmp_path: Path) -> None:
     proxy = {"side": "proxy", "format": "gateway", "session_id": None, "connection_id": "k"}
-    frame = attempts(tmp_path, [{**proxy, "event": "open", "s": 0}, {**proxy, "event": "close", "s": 30, "close_code": 1001}])
+    frame = attempts(
+        tmp_path, [{**proxy, "event": "open", "s": 0}, {**proxy, "event": "close", "s": 30, "close_code": 1001}]
+    )
     assert len(frame) == 1
     assert frame["lifetime_s"][0] == 30
 
@@ -167,7 +181,9 @@ def test_a_servers_connection_name_may_come_back(tmp_path: Path) -> None:
 
 
 def test_lifetime_without_open_line_gives_the_open_time(tmp_path: Path) -> None:
-    frame = attempts(tmp_path, [{"event": "close", "s": 50, "close_code": 1000, "lifetime_s": 20.0, "handshake_ms": 100.0}])
+    frame = attempts(
+        tmp_path, [{"event": "close", "s": 50, "close_code": 1000, "lifetime_s": 20.0, "handshake_ms": 100.0}]
+    )
     assert frame["opened_at"][0] == at(30) and frame["started_at"][0] == at(29.9)
 
 
@@ -186,7 +202,11 @@ def test_network_type_is_carried_forward_in_time(tmp_path: Path) -> None:
 
 
 def test_what_one_event_says_of_the_browser_holds_for_the_session(tmp_path: Path) -> None:
-    rows = [{"event": "network", "s": 0, "browser": "Firefox", "os": "Linux"}, *failed(1, 2), *failed(1, 2, session_id="t")]
+    rows = [
+        {"event": "network", "s": 0, "browser": "Firefox", "os": "Linux"},
+        *failed(1, 2),
+        *failed(1, 2, session_id="t"),
+    ]
     frame = attempts(tmp_path, rows)
     assert frame["browser"].tolist() == ["Firefox", None]
 
@@ -212,7 +232,10 @@ def test_polls_and_fallbacks_are_no_attempts(tmp_path: Path) -> None:
 
 
 def test_the_same_events_in_any_order_give_the_same_attempts(tmp_path: Path) -> None:
-    rows = [{**row, "line_number": i} for i, row in enumerate([*opened(0, 60), *failed(60, 60), *failed(60, 60), *opened(60, None)])]
+    rows = [
+        {**row, "line_number": i}
+        for i, row in enumerate([*opened(0, 60), *failed(60, 60), *failed(60, 60), *opened(60, None)])
+    ]
     pd.testing.assert_frame_equal(attempts(tmp_path, rows), attempts(tmp_path, rows[::-1]))
 
 

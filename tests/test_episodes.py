@@ -12,8 +12,8 @@ from tests.make_events import at, engine_of, failed, fallback, opened, poll
 from wslog.schema import EPISODE_ENDS, TABLES
 
 
-def episodes(folder: Path, rows: list[dict[str, Any]]) -> pd.DataFrame:
-    with engine_of(folder, rows) as engine:
+def episodes(folder: Path, rows: list[dict[str, Any]], until: float = 86_400) -> pd.DataFrame:
+    with engine_of(folder, rows, until=until) as engine:
         frame = engine.frame("episodes")
         attempts = engine.frame("attempts")
     assert tuple(frame.columns) == TABLES["episodes"].columns
@@ -23,8 +23,8 @@ def episodes(folder: Path, rows: list[dict[str, Any]]) -> pd.DataFrame:
     return frame.sort_values("started_at", ignore_index=True)
 
 
-def one(folder: Path, rows: list[dict[str, Any]]) -> Any:
-    frame = episodes(folder, rows)
+def one(folder: Path, rows: list[dict[str, Any]], until: float = 86_400) -> Any:
+    frame = episodes(folder, rows, until)
     assert len(frame) == 1, frame[["kind", "end", "started_at"]]
     return frame.iloc[0]
 
@@ -41,6 +41,14 @@ def test_drop_and_recovery(tmp_path: Path) -> None:
 def test_a_recovered_open_may_be_open_at_the_end(tmp_path: Path) -> None:
     e = one(tmp_path, [*opened(0, 60), *opened(61, None)])
     assert (e.end, e.recovered_retry_number, e.is_right_censored) == ("recovered", 1, False)
+
+
+def test_an_open_watched_too_briefly_tells_nothing(tmp_path: Path) -> None:
+    cut_off = one(tmp_path, [*opened(0, 60), *opened(61, None)], until=63)
+    assert (cut_off.end, cut_off.is_right_censored) == ("censored", True)
+    page_left = one(tmp_path, [*opened(0, 60), *opened(61, 63, error_class="aborted_by_page")])
+    assert (page_left.end, page_left.is_right_censored) == ("left", True)
+    assert page_left.downtime_s == pytest.approx(1.1), "from its open on there was service"
 
 
 def test_flapping_is_one_episode(tmp_path: Path) -> None:
@@ -78,7 +86,12 @@ def test_three_failed_retries_then_fallback(tmp_path: Path) -> None:
     ]
     e = one(tmp_path, rows)
     assert (e.end, e.attempt_count, e.failed_count) == ("fell_back", 3, 3)
-    assert (e.fell_back_at, e.ended_at, e.first_poll_ok_at, e.last_poll_failed_at) == (at(66.3), at(66.3), at(69), at(68))
+    assert (e.fell_back_at, e.ended_at, e.first_poll_ok_at, e.last_poll_failed_at) == (
+        at(66.3),
+        at(66.3),
+        at(69),
+        at(68),
+    )
     assert e.downtime_s == pytest.approx(9.0)
     assert not e.is_right_censored
 
@@ -90,7 +103,15 @@ def test_fallback_without_a_successful_poll_is_a_lower_bound(tmp_path: Path) -> 
 
 
 def test_probes_after_a_fallback_are_no_new_outage(tmp_path: Path) -> None:
-    rows = [*opened(0, 60), *failed(61, 62), fallback(62), poll(62.5, ok=False), *failed(63, 64), poll(64), *failed(90, 91)]
+    rows = [
+        *opened(0, 60),
+        *failed(61, 62),
+        fallback(62),
+        poll(62.5, ok=False),
+        *failed(63, 64),
+        poll(64),
+        *failed(90, 91),
+    ]
     e = one(tmp_path, rows)
     assert (e.end, e.attempt_count, e.first_poll_ok_at) == ("fell_back", 1, at(64))
     back = episodes(tmp_path, [*rows, *opened(120, 200), *opened(201, None)])
@@ -142,7 +163,10 @@ def test_failure_after_a_normal_close_is_an_initial_outage(tmp_path: Path) -> No
 def test_retries_exhausted_is_giving_up(tmp_path: Path) -> None:
     rows = opened(0, 60)
     for k in (1, 2, 3):
-        rows += [{"event": "retry", "s": 60 + 2 * k, "retry_number": k, "max_retries": 3}, *failed(61 + 2 * k, 61.5 + 2 * k)]
+        rows += [
+            {"event": "retry", "s": 60 + 2 * k, "retry_number": k, "max_retries": 3},
+            *failed(61 + 2 * k, 61.5 + 2 * k),
+        ]
     e = one(tmp_path, rows)
     assert (e.end, e.attempt_count, e.is_right_censored) == ("gave_up", 3, True)
     earlier = one(tmp_path, rows[:-4])
@@ -167,8 +191,8 @@ def test_attempt_under_way_at_the_end_is_no_failure(tmp_path: Path) -> None:
 def test_a_fallback_without_an_outage_makes_no_episode(tmp_path: Path) -> None:
     assert episodes(tmp_path, [fallback(0), poll(1), *opened(2, None)]).empty
     # during an open connection it is none of the outage that comes later
-    e = one(tmp_path, [*opened(0, 60), fallback(30), *opened(61, None)][:3] + [{**fallback(30)}, *opened(61, None)])
-    assert e.end == "recovered"
+    first = opened(0, 60)
+    assert one(tmp_path, [*first[:2], fallback(30), *first[2:], *opened(61, None)]).end == "recovered"
 
 
 def test_network_changes(tmp_path: Path) -> None:

@@ -34,7 +34,9 @@ MACROS = (
 )
 
 STAGES: dict[str, tuple[str, ...]] = {
-    "steps": (),
+    "origins": (),
+    "untimed": ("origins",),
+    "steps": ("origins", "untimed"),
     "attempts": ("steps",),
     "outages": ("attempts",),
     "episodes": ("outages", "attempts"),
@@ -101,6 +103,8 @@ class Engine:
         The ``sources`` table.
     memory_limit : str
         What DuckDB may use before it writes to a temporary folder, like ``3GB``.
+    slice_events : int
+        Attempts are derived from about so many events at a time.
 
     Raises
     ------
@@ -108,7 +112,14 @@ class Engine:
         A file is missing or is no Parquet file of events.
     """
 
-    def __init__(self, event_files: Sequence[str | os.PathLike[str]], sources: pa.Table, memory_limit: str = "3GB") -> None:
+    def __init__(
+        self,
+        event_files: Sequence[str | os.PathLike[str]],
+        sources: pa.Table,
+        memory_limit: str = "3GB",
+        slice_events: int = 2_500_000,
+    ) -> None:
+        self._slice_events = slice_events
         spill = tempfile.mkdtemp(prefix="wslog-")
         self._finish = weakref.finalize(self, shutil.rmtree, spill, ignore_errors=True)
         self._connection = duckdb.connect(
@@ -165,7 +176,12 @@ class Engine:
         return table.rename_columns(list(TABLES[name].columns)).cast(_nullable(arrow_schema(name)))
 
     def frame(
-        self, name: str, since: str | None = None, until: str | None = None, week: str | None = None, where: str | None = None
+        self,
+        name: str,
+        since: str | None = None,
+        until: str | None = None,
+        week: str | None = None,
+        where: str | None = None,
     ) -> pd.DataFrame:
         """Return a registered table as a pandas frame: text columns hold str or None, whole numbers are ``Int64``-like."""
         selection = None
@@ -181,9 +197,26 @@ class Engine:
             return
         for needed in STAGES[name]:
             self.make(needed)
-        kind = "VIEW" if name == "steps" else "TABLE"
-        self._execute(f"CREATE TEMP {kind} {name} AS {render(name)}")
+        if name == "attempts":
+            self._make_attempts()
+        else:
+            kind = "VIEW" if name == "steps" else "TABLE"
+            self._execute(f"CREATE TEMP {kind} {name} AS {render(name)}")
         self._made.add(name)
+
+    def _make_attempts(self) -> None:
+        # a thread's events all fall into one slice, so slices give the same rows; in one piece, ten million events would
+        # need 10 GB, or twice the time with what DuckDB writes to disk
+        (count,) = self._connection.sql("SELECT COUNT(*) FROM events").fetchall()[0]
+        slices = max(1, -(-count // self._slice_events))
+        self._execute(f"CREATE TEMP VIEW all_steps AS {render('steps')}")
+        for i in range(slices):
+            part = (
+                f"hash(COALESCE(thread_key, CAST(row_key AS VARCHAR))) % {slices:d} = {i:d}" if slices > 1 else "TRUE"
+            )
+            self._execute(f"CREATE OR REPLACE TEMP VIEW steps AS SELECT * FROM all_steps WHERE {part}")
+            self._execute(("INSERT INTO attempts " if i else "CREATE TEMP TABLE attempts AS ") + render("attempts"))
+        self._execute("CREATE OR REPLACE TEMP VIEW steps AS SELECT * FROM all_steps")
 
     # --- queries ---
 
@@ -259,7 +292,12 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
     import pandas as pd
     import pyarrow as pa
 
-    whole = {pa.int16(): pd.Int16Dtype(), pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+    whole = {
+        pa.int16(): pd.Int16Dtype(),
+        pa.int32(): pd.Int32Dtype(),
+        pa.int64(): pd.Int64Dtype(),
+        pa.bool_(): pd.BooleanDtype(),
+    }
     columns: dict[str, Any] = {}
     for name, values in zip(table.column_names, table.columns, strict=True):
         kind = values.type

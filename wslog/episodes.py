@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 
 def episodes(
-    engine: Engine, since: str | None = None, until: str | None = None, week: str | None = None, where: str | None = None
+    engine: Engine,
+    since: str | None = None,
+    until: str | None = None,
+    week: str | None = None,
+    where: str | None = None,
 ) -> pd.DataFrame:
     """Return the ``episodes`` table.
 

@@ -154,7 +154,12 @@ class Quantile:
 
 
 def kaplan_meier(
-    seconds: npt.ArrayLike, is_event: npt.ArrayLike, weight: npt.ArrayLike, cluster: npt.ArrayLike, probability: float, z: float = Z95
+    seconds: npt.ArrayLike,
+    is_event: npt.ArrayLike,
+    weight: npt.ArrayLike,
+    cluster: npt.ArrayLike,
+    probability: float,
+    z: float = Z95,
 ) -> Quantile:
     """Return a quantile of the time to an event, with right-censoring.
 
@@ -202,7 +207,9 @@ def kaplan_meier(
     with np.errstate(divide="ignore", invalid="ignore"):
         inside = (survival > 0) & (survival < 1)
         level = np.log(-np.log(1 - probability))
-        distance = np.where(inside, np.log(-np.log(np.where(inside, survival, 0.5))) - level, np.where(survival >= 1, -np.inf, np.inf))
+        distance = np.where(
+            inside, np.log(-np.log(np.where(inside, survival, 0.5))) - level, np.where(survival >= 1, -np.inf, np.inf)
+        )
         error = np.where(inside, np.sqrt(greenwood) / np.abs(np.log(np.where(inside, survival, 0.5))), 0.0)
     # the curve's interval lies below the level from `high` on, and reaches it first at `low`
     reaches = np.flatnonzero(distance + z * error >= 0)

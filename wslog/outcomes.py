@@ -250,7 +250,11 @@ RULES: tuple[Rule, ...] = (
 
 def rule_id_sql() -> str:
     """Return the CASE that names the first rule that matches."""
-    return "CASE\n" + "\n".join(f"           WHEN {rule.condition} THEN '{rule.rule_id}'" for rule in RULES) + "\n         END"
+    return (
+        "CASE\n"
+        + "\n".join(f"           WHEN {rule.condition} THEN '{rule.rule_id}'" for rule in RULES)
+        + "\n         END"
+    )
 
 
 def outcome_sql() -> str:

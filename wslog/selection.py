@@ -24,8 +24,16 @@ from wslog.schema import COLUMNS, TABLES, grouping_columns
 SQL_NAMES = {"end": "end_word"}
 """Registry names that are reserved in SQL, and what the tables inside the engine call them."""
 
-_PERIOD_COLUMNS = {"attempts": "COALESCE(started_us, opened_us, ended_us)", "episodes": "started_us", "sessions": "started_us"}
-_TIME_COLUMNS = {"attempts": "COALESCE(started_at, opened_at, ended_at)", "episodes": "started_at", "sessions": "started_at"}
+_PERIOD_COLUMNS = {
+    "attempts": "COALESCE(started_us, opened_us, ended_us)",
+    "episodes": "started_us",
+    "sessions": "started_us",
+}
+_TIME_COLUMNS = {
+    "attempts": "COALESCE(started_at, opened_at, ended_at)",
+    "episodes": "started_at",
+    "sessions": "started_at",
+}
 SESSION_COLUMNS = (
     "side", "format", "source_label", "session_key", "started_at", "url_host", "url_path", "network_type", "network_class",
     "effective_type", "asn", "as_org", "browser", "browser_version", "os", "client_prefix",
@@ -162,7 +170,8 @@ def time_word_sql(name: str, table: str) -> str:
 def select_sql(by: Sequence[str], table: str) -> str:
     """Return the select list of grouping columns, each followed by a comma."""
     return "".join(
-        f"{time_word_sql(name, table)} AS {name}, " if name in ("iso_week", "day") else f"{SQL_NAMES.get(name, name)}, " for name in by
+        f"{time_word_sql(name, table)} AS {name}, " if name in ("iso_week", "day") else f"{SQL_NAMES.get(name, name)}, "
+        for name in by
     )
 
 
@@ -185,7 +194,9 @@ def parse_instant(text: str, what: str = "time") -> int:
         at = datetime.fromisoformat(text.strip())
         at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise UsageError(f"{what} {text[:60]!r} is no ISO date or instant: try 2026-11-23 or 2026-11-23T10:00:00Z") from error
+        raise UsageError(
+            f"{what} {text[:60]!r} is no ISO date or instant: try 2026-11-23 or 2026-11-23T10:00:00Z"
+        ) from error
     return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
@@ -210,7 +221,8 @@ def parse_period(since: str | None = None, until: str | None = None, week: str |
         start = parse_instant(monday.date().isoformat())
         return Period(start, start + 7 * 86_400_000_000)
     period = Period(
-        None if since is None else parse_instant(since, "since"), None if until is None else parse_instant(until, "until")
+        None if since is None else parse_instant(since, "since"),
+        None if until is None else parse_instant(until, "until"),
     )
     if period.since_us is not None and period.until_us is not None and period.since_us >= period.until_us:
         raise UsageError(f"since {since} is not before until {until}")
@@ -256,7 +268,9 @@ def _tokens(text: str) -> list[tuple[str, str]]:
     while at < len(text):
         match = _TOKEN.match(text, at)
         if match is None:
-            raise UsageError(f"filter: cannot read {text[at : at + 40]!r}; write it as: column = 'text' and other_column >= 3")
+            raise UsageError(
+                f"filter: cannot read {text[at : at + 40]!r}; write it as: column = 'text' and other_column >= 3"
+            )
         kind = str(match.lastgroup)
         value = match[kind]
         if kind == "word" and value.lower() in ("and", "in", "is", "not", "null", "true", "false"):
@@ -319,7 +333,12 @@ def _literal(name: str, kind: str, value: str) -> str | int | float | bool:
         if not abs(number) < 1e18:
             raise UsageError(f"filter: {text[:40]} is too large")
         return int(text) if re.fullmatch(r"[+-]?\d+", text) else number
-    wanted = {"instant": "an ISO date or instant", "bool": "true or false", "text": "'text' in quotes", "word": "'text' in quotes"}
+    wanted = {
+        "instant": "an ISO date or instant",
+        "bool": "true or false",
+        "text": "'text' in quotes",
+        "word": "'text' in quotes",
+    }
     raise UsageError(f"filter: {name} is compared with {wanted.get(column.type, 'a number')}, not {value[:40]!r}")
 
 

@@ -270,6 +270,37 @@ def explain(
 
 
 @app.command()
+def simulate(
+    out: Annotated[Path, typer.Option("--out", help="A new or empty folder.", show_default=False)],
+    users: Annotated[int, typer.Option("--users", help="How many users.")] = 200,
+    days: Annotated[float, typer.Option("--days", help="How many days.")] = 7.0,
+    start: Annotated[str, typer.Option("--start", help="First day (ISO date, UTC).")] = "2026-01-05",
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same bytes.")] = 1,
+    scenario: Annotated[str, typer.Option("--scenario", help="Ingredients (comma list), all or none.")] = "all",
+    formats: Annotated[str | None, typer.Option("--formats", help="Log formats (comma list); all when not given.")] = None,
+    sampling: Annotated[float, typer.Option("--sampling", help="Share of sessions that are logged.")] = 1.0,
+    policy: Annotated[str, typer.Option("--policy", help="Reconnect policy of the clients.")] = "reference",
+    output: Annotated[str, typer.Option("--output", "-o", help="table or json.")] = "table",
+    json: JsonOption = False,
+) -> None:
+    """Write logs of a made-up world with known truth (GENERATED, not real)."""
+    from wslog.cli.simulating import run
+
+    run(
+        out,
+        users=users,
+        days=days,
+        start=start,
+        seed=seed,
+        scenario=scenario,
+        formats=formats,
+        sampling=sampling,
+        policy=policy,
+        as_json=choose(output, json, ("table", "json")) == "json",
+    )
+
+
+@app.command()
 def schema(
     output: OutputOption = "table",
     json: JsonOption = False,

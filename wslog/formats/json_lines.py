@@ -3,11 +3,14 @@
 Lines of one program come in few shapes: the same keys in the same order, with other values. A shape is learned from one
 line that a strict parser (orjson) accepted; its values become slots (a string, a number, true or false), the rest
 is literal text. Another line has that shape when its literals are equal byte for byte and its slots hold values of the
-same kind, and is then JSON too, since a JSON value may stand in for another of its kind. Where the slots lie follows
-from the positions of the quotes, which one scan finds: no backslash and no control character is in the lines judged
-here, so a quote always begins or ends a string.
+same kind, and is then JSON too, since a JSON value may stand in for another of its kind. All lines are followed at once,
+literal by literal; those that differ at some place wait there for a shape of their own, so what shapes share at their
+beginning is looked at once.
 
-Lines that do not fit (escapes, odd bytes, rare shapes, no JSON) are left to the caller's exact path.
+A string slot is taken to end where the next literal fits. Whether it holds a quote of its own is told at the end, by
+counting: the literals have all the quotes a line may have. No backslash and no control character is in the lines judged
+here, so a quote always begins or ends a string. Lines that do not fit (escapes, odd bytes, rare shapes, no JSON) are
+left to the caller's exact path.
 """
 
 from __future__ import annotations
@@ -16,7 +19,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +26,7 @@ import orjson
 import pyarrow as pa
 
 from wslog.formats.contract import Batch, BoolArray, IntArray
+from wslog.formats.wslog_client_words import LONGEST, Words, all_true, distances, equal, flags, is_literal, windows, word_in
 from wslog.formats.wslog_client_values import is_number
 
 Bytes = npt.NDArray[np.uint8]
@@ -34,20 +37,23 @@ MAX_SHAPES = 64
 """Shapes looked for in one batch; lines of further shapes are left to the exact path."""
 FEW_LINES = 24
 """So few lines left are cheaper one by one than by their shape."""
+MAX_COUNTED = 256
+"""So many lines of unknown shape have their quotes counted one by one."""
 
-_QUOTE, _BACKSLASH = 34, 92
-_BLOCK = 1 << 17
+_QUOTE, _BACKSLASH, _MINUS = 34, 92, 45
+_BLOCK = 1 << 18
+LONG = 16
+"""Strings from this size on are first looked for at the size of the first line's."""
 _MEMBER = re.compile(rb'("[^"]*")(?:([ \t\r]*:[ \t\r]*)(?:("[^"]*")|(-?[0-9][-+.eE0-9]*)|(true|false))?)?')
 _TOKEN = re.compile(rb'"[^"]*"|[{}\[\],\x02\x03]|null')
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A value of a shape: its keys, its kind, the quotes before it (its own first one too), its fixed size or 0."""
+    """A value of a shape: its keys, its kind, its fixed size or 0."""
 
     path: Path
     kind: str
-    quotes: int
     size: int
 
 
@@ -58,6 +64,17 @@ class Shape:
     literals: tuple[bytes, ...]
     slots: tuple[Slot, ...]
     is_usable: bool
+
+    @property
+    def quotes(self) -> int:
+        return sum(text.count(b'"') for text in self.literals)
+
+    def step(self, depth: int) -> tuple[bytes, Slot | None]:
+        """Return a literal and the slot behind it (None: the line's end)."""
+        return self.literals[depth], self.slots[depth] if depth < len(self.slots) else None
+
+    def begins_like(self, other: Shape, depth: int) -> bool:
+        return self.literals[:depth] == other.literals[:depth] and self.slots[:depth] == other.slots[:depth]
 
 
 Wanted = Mapping[Path, str]
@@ -120,15 +137,14 @@ def shape_of(text: bytes, wanted: frozenset[tuple[Path, str]]) -> Shape:
     walk = _Walk(dict(wanted))
     literals: list[bytes] = []
     slots: list[Slot] = []
-    begin, quotes = 0, 0
+    begin = 0
     for found in _TOKEN.finditer(text):
         token = found[0]
         kind = STRING if token[:2] == b'"\x01' else NUMBER if token == b"\x02" else BOOL if token == b"\x03" else ""
         if kind:
             inset = 1 if kind == STRING else 0
             literals.append(text[begin : found.start() + inset])
-            quotes += literals[-1].count(b'"')
-            slots.append(Slot(walk.value(kind), kind, quotes, len(token) - 2 if len(token) > 3 else 0))
+            slots.append(Slot(walk.value(kind), kind, len(token) - 2 if len(token) > 3 else 0))
             begin = found.end() - inset
         elif token == b"null":
             walk.value(NULL)
@@ -140,138 +156,76 @@ def shape_of(text: bytes, wanted: frozenset[tuple[Path, str]]) -> Shape:
     return Shape(tuple(literals), tuple(slots), walk.is_usable)
 
 
-class Texts:
-    """Where the lines and their quotes are in a buffer, and how to look at many places of it at once.
+class _Scan:
+    """What one look at the bytes of a whole batch tells.
 
     Attributes
     ----------
-    quotes : (q,) int32 array
-        Positions of all quotes.
-    first_quote, quote_counts : (k,) int64 arrays
-        Of each line: how many quotes come before it, and how many it has.
+    quotes : int
+        Number of quotes in the buffer.
     plain : (k,) bool array
         Lines without backslash, without control character before their end, and in valid UTF-8.
     """
 
     def __init__(self, batch: Batch) -> None:
         self.data, self.starts, self.ends = batch.data, batch.starts, batch.ends
-        found, controls, has_backslash, largest = [], 0, False, 0
-        is_it = np.empty(_BLOCK, bool)
-        for i in range(0, len(self.data), _BLOCK):  # one look at the bytes while they are in the processor's cache
+        self.quotes, odd, has_backslash = 0, 0, False
+        mask = np.empty(_BLOCK, bool)
+        for i in range(0, len(self.data), _BLOCK):  # in blocks that stay in the processor's cache
             block = self.data[i : i + _BLOCK]
-            mask = is_it[: len(block)]
-            found.append((np.flatnonzero(np.equal(block, _QUOTE, out=mask)) + i).astype(np.int32))
-            controls += int(np.count_nonzero(np.less(block, 32, out=mask)))
-            has_backslash = has_backslash or b"\\" in block.tobytes()
-            largest = max(largest, int(block.max()))
-        self.quotes: npt.NDArray[np.int32] = np.concatenate(found)
-        self.first_quote: IntArray = np.searchsorted(self.quotes, self.starts.astype(np.int32))
-        self.quote_counts: IntArray = np.diff(self.first_quote, append=len(self.quotes))
+            out = mask[: len(block)]
+            self.quotes += int(np.count_nonzero(np.equal(block, _QUOTE, out=out)))
+            odd += int(np.count_nonzero(np.less(block.view(np.int8), 32, out=out)))  # above 127 is below 0
+            has_backslash = has_backslash or bool(np.equal(block, _BACKSLASH, out=out).any())
         self.plain = np.ones(len(batch), bool)
-        if controls != len(self.data) - int((self.ends - self.starts).sum()):
-            odd = np.flatnonzero(self.data < 32)
-            line = self._line_of(odd)
-            self.plain[line[odd < self.ends[line]]] = False
+        if odd != len(self.data) - int((self.ends - self.starts).sum()):
+            self._look_at_odd_bytes()
         if has_backslash:
             self.plain[self._line_of(np.flatnonzero(self.data == _BACKSLASH))] = False
-        if largest >= 128 and not _is_utf8(self.data):
+
+    def _look_at_odd_bytes(self) -> None:
+        controls = np.flatnonzero(self.data < 32)
+        line = self._line_of(controls)
+        self.plain[line[controls < self.ends[line]]] = False
+        if not _is_utf8(self.data):
             for i in np.unique(self._line_of(np.flatnonzero(self.data >= 128))).tolist():
                 self.plain[i] &= _is_utf8(self.data[self.starts[i] : self.ends[i]])
 
     def _line_of(self, places: IntArray) -> IntArray:
         return np.searchsorted(self.starts, places, "right") - 1
 
-    def at(self, places: IntArray, size: int) -> npt.NDArray[Any]:
-        """Return the ``size`` bytes at each place as one value; all must lie inside the buffer."""
-        return windows(self.data, size)[places]
-
-    def equal(self, places: IntArray, literal: bytes) -> BoolArray | None:
-        """Compare the bytes at each place with a literal; None when all are equal (usual, and cheap)."""
-        found = self.at(places, len(literal))
-        if found.tobytes() == literal * len(places):
-            return None
-        return np.asarray(found == np.void(literal))
-
-
-def windows(data: Bytes, size: int) -> npt.NDArray[Any]:
-    """View a buffer as overlapping values of ``size`` bytes, one beginning at each byte."""
-    return np.ndarray((len(data) - size + 1,), f"V{size}", data, 0, (1,))
+    def wrong(self, expected: IntArray) -> IntArray:
+        """Return the lines that have other than the expected number of quotes (0: not asked), each at least so many."""
+        others = np.flatnonzero(expected == 0)
+        if len(others) <= MAX_COUNTED:
+            spare = self.quotes - int(expected.sum())
+            spare -= sum(self.data[self.starts[i] : self.ends[i]].tobytes().count(b'"') for i in others.tolist())
+            if not spare:
+                return others[:0]
+        places = np.flatnonzero(self.data == _QUOTE)
+        counts = np.diff(np.searchsorted(places, self.starts), append=len(places))
+        return np.flatnonzero((expected > 0) & (counts != expected))
 
 
-class _Candidates:
-    """Lines that may have a shape, narrowed as they are compared with it."""
+@dataclass
+class Place:
+    """Where the values of one path and kind lie.
 
-    def __init__(self, texts: Texts, lines: IntArray) -> None:
-        self.texts, self.lines = texts, lines
-        self.place = texts.starts[lines]
-        self.end = texts.ends[lines]
-        self.quote = texts.first_quote[lines]
-        self.bounds: list[IntArray] = []  # start and end of each slot so far
+    Attributes
+    ----------
+    starts, sizes : (k,) int64 arrays
+        Start and length in the buffer; length -1 where a line has none (or null). Starts never fall.
+    words : (k,) uint64 array or None
+        The values shorter than eight bytes, first byte lowest; elsewhere it means nothing.
+    """
 
-    def keep(self, good: BoolArray) -> None:
-        if not good.all():
-            self.lines, self.place, self.end, self.quote = (
-                self.lines[good],
-                self.place[good],
-                self.end[good],
-                self.quote[good],
-            )
-            self.bounds = [b[good] for b in self.bounds]
+    starts: IntArray
+    sizes: IntArray
+    words: Words | None
 
-    def quote_at(self, number: int) -> IntArray:
-        return self.texts.quotes[self.quote + number].astype(np.int64)
-
-    def literal(self, text: bytes) -> None:
-        """Keep the lines that go on with the literal; the caller made sure that it lies inside the line."""
-        equal = self.texts.equal(self.place, text) if text and len(self.lines) else None
-        if equal is not None:
-            self.keep(equal)
-
-    def string(self, slot: Slot, literal: bytes) -> None:
-        self.keep(self.quote_at(slot.quotes - 1) == self.place + (len(literal) - 1))
-        self.literal(literal)
-        start, stop = self.place + len(literal), self.quote_at(slot.quotes)
-        self.bounds += [start, stop]
-        self.place = stop
-        if slot.size:
-            self.keep(stop - start == slot.size)
-
-    def scalar(self, slot: Slot, literal: bytes, after: bytes) -> None:
-        ahead = after.find(b'"')
-        start = self.place + len(literal)
-        stop = self.end - len(after) if ahead < 0 else self.quote_at(slot.quotes) - ahead
-        good = stop > start
-        self.bounds += [start, stop]
-        self.keep(good)
-        self.literal(literal)
-        self.place = self.bounds[-1]
-        if slot.kind == BOOL:
-            self.keep(self._is_bool())
-
-    def _is_bool(self) -> BoolArray:
-        start, stop = self.bounds[-2:]
-        size = stop - start
-        tail = self.texts.at(stop - 4, 4)
-        first = self.texts.data[start]
-        is_true = (size == 4) & (tail == np.void(b"true"))
-        return np.asarray(is_true | ((size == 5) & (first == 102) & (tail == np.void(b"alse"))))
-
-
-def _compare(texts: Texts, lines: IntArray, shape: Shape, wanted: Wanted) -> _Candidates:
-    """Narrow the lines to those that have the shape; wanted numbers are checked by the caller that reads them."""
-    left = _Candidates(texts, lines)
-    for i, slot in enumerate(shape.slots):
-        if slot.kind == STRING:
-            left.string(slot, shape.literals[i])
-        else:
-            left.scalar(slot, shape.literals[i], shape.literals[i + 1])
-    last = shape.literals[-1]
-    left.keep(left.end - left.place == len(last))
-    left.literal(last)
-    for i, slot in enumerate(shape.slots):
-        if slot.kind == NUMBER and slot.path not in wanted and len(left.lines):
-            left.keep(is_number(texts.data, left.bounds[2 * i], left.bounds[2 * i + 1]))
-    return left
+    def of(self, rows: IntArray | BoolArray) -> Place:
+        """Return the places of some lines."""
+        return Place(self.starts[rows], self.sizes[rows], None if self.words is None else self.words[rows])
 
 
 @dataclass
@@ -283,62 +237,153 @@ class Found:
     data : (n,) uint8 array
     lines : (k,) int64 array
         Positions of these lines in the batch, rising.
-    bounds : dict of (path, kind) to two (k,) int64 arrays
-        Start and length in ``data`` of each line's value; length -1 where it has none (or null). Starts never fall.
+    places : dict of (path, kind) to Place
+        Where each line's value lies.
     """
 
     data: Bytes
     lines: IntArray
-    bounds: dict[tuple[Path, str], tuple[IntArray, IntArray]]
+    places: dict[tuple[Path, str], Place]
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """Lines that agree with a shape up to its literal ``depth`` at ``places``, and then no more."""
+
+    rows: IntArray
+    places: IntArray
+    shape: Shape | None
+    depth: int
+
+
+class _Matcher:
+    """Follows the lines of a batch along the shapes of some of them."""
+
+    def __init__(self, batch: Batch, wanted: Wanted, sized: frozenset[bytes]) -> None:
+        self.batch, self.data, self.wanted, self.sized = batch, batch.data, wanted, sized
+        self.key = frozenset(wanted.items())
+        self.expected: IntArray = np.zeros(len(batch), np.int64)  # quotes of recognised lines, else 0
+        self.places: dict[tuple[Path, str], Place] = {}
+
+    def run(self, rows: IntArray) -> None:
+        few = FEW_LINES if len(rows) > FEW_LINES else 0
+        waiting = [_Waiting(rows, self.batch.starts[rows], None, 0)]
+        for _ in range(MAX_SHAPES):
+            waiting = [w for w in waiting if len(w.rows) > few]
+            if not waiting:
+                break
+            group = waiting.pop(max(range(len(waiting)), key=lambda i: len(waiting[i].rows)))
+            shape = self._model(group)
+            if shape is None:
+                waiting.append(_Waiting(group.rows[1:], group.places[1:], group.shape, group.depth))
+            else:
+                waiting += self._follow(group, shape)
+
+    def _model(self, group: _Waiting) -> Shape | None:
+        """Return the shape of the first line; None when it is no JSON or has nothing new for this group."""
+        line = self.batch.line(int(group.rows[0]))
+        try:
+            orjson.loads(line)
+        except ValueError:
+            return None
+        shape = shape_of(skeleton(line, self.sized), self.key)
+        old, depth = group.shape, group.depth
+        if old is not None and (not shape.begins_like(old, depth) or shape.step(depth) == old.step(depth)):
+            return None
+        return shape
+
+    def _follow(self, group: _Waiting, shape: Shape) -> list[_Waiting]:
+        """Follow the lines along the shape; return those that left it on the way, by where they did."""
+        rows, places, left = group.rows, group.places, []
+        for depth, text in enumerate(shape.literals[group.depth :], group.depth):
+            found = windows(self.data, places, len(text) + 16)  # the literal, and the beginning of what follows
+            good = is_literal(found, text)
+            begin = places + len(text)
+            if depth == len(shape.slots):
+                good &= begin == self.batch.ends[rows]
+            if not all_true(good):
+                left.append(_Waiting(rows[~good], places[~good], shape, depth))
+                rows, places, begin, found = rows[good], places[good], begin[good], found[good]
+            if not len(rows) or depth == len(shape.slots):
+                break
+            two = word_in(found, len(text)), word_in(found, len(text) + 8)
+            sizes, words = self._sizes(shape, depth, rows, begin, two)
+            good = sizes >= 0
+            if not all_true(good):
+                left.append(_Waiting(rows[~good], places[~good], shape, depth))
+                rows, begin, sizes = rows[good], begin[good], sizes[good]
+                words = None if words is None else words[good]
+            self._note(shape.slots[depth], rows, begin, sizes, words)
+            places = begin + sizes
+        if shape.is_usable:
+            self.expected[rows] = shape.quotes
+        return left
+
+    def _sizes(
+        self, shape: Shape, depth: int, rows: IntArray, begin: IntArray, two: tuple[Words, Words]
+    ) -> tuple[IntArray, Words | None]:
+        """Return the size of the value that begins at each place (-1: none of the slot's kind does), short ones too."""
+        slot, after = shape.slots[depth], shape.literals[depth + 1]
+        if slot.kind == BOOL:
+            return flags(two[0]), None
+        if slot.kind == NUMBER:
+            return self._number_sizes(slot, begin, two, after[0]) if after else (np.full(len(rows), -1), None)
+        if slot.size:
+            is_end = self.data[np.minimum(begin + slot.size, len(self.data) - 1)] == _QUOTE
+            return np.where(is_end, slot.size, -1), None
+        if depth == len(shape.slots) - 1:
+            return self.batch.ends[rows] - len(after) - begin, None
+        first = int(begin[0])
+        size = self.data[first : first + LONGEST].tobytes().find(b'"')
+        if size < LONG:
+            return distances(self.data, begin, _QUOTE, *two)
+        good = equal(self.data, begin + size, after[:3])
+        sizes = np.full(len(begin), size, np.int64)
+        if not all_true(good):
+            sizes[~good] = distances(self.data, begin[~good], _QUOTE, two[0][~good], two[1][~good])[0]
+        return sizes, None
+
+    def _number_sizes(self, slot: Slot, begin: IntArray, two: tuple[Words, Words], after: int) -> tuple[IntArray, Words]:
+        sizes, words = distances(self.data, begin, after, *two)
+        first = words.view(np.uint8)[::8]
+        good = ((first - np.uint8(48)) <= 9) | (first == _MINUS)
+        if slot.path not in self.wanted:
+            good &= is_number(self.data, begin, begin + np.where(good, sizes, 0))
+        if not all_true(good):
+            sizes[~good] = -1
+        return sizes, words
+
+    def _note(self, slot: Slot, rows: IntArray, begin: IntArray, sizes: IntArray, words: Words | None) -> None:
+        """Keep the wanted values."""
+        if slot.kind not in self.wanted.get(slot.path, ""):
+            return
+        key, count = (slot.path, slot.kind), len(self.batch)
+        if len(rows) == count:
+            self.places[key] = Place(begin, sizes, words)
+            return
+        if key not in self.places:
+            room = None if words is None else np.empty(count, np.uint64)
+            self.places[key] = Place(self.batch.starts.copy(), np.full(count, -1, np.int64), room)
+        place = self.places[key]
+        place.starts[rows] = begin
+        place.sizes[rows] = sizes
+        if words is None:
+            place.words = None
+        elif place.words is not None:
+            place.words[rows] = words
 
 
 def find(batch: Batch, wanted: Wanted, sized: frozenset[bytes]) -> Found:
     """Recognise the lines of a whole batch (:meth:`Batch.compact`) and say where the wanted values lie."""
-    texts = Texts(batch)
-    matched: list[tuple[Shape, _Candidates]] = []
-    pool = np.flatnonzero(texts.plain & (texts.quote_counts % 2 == 0) & (texts.quote_counts > 0))
-    pool = pool[np.argsort(texts.quote_counts[pool].astype(np.uint16), kind="stable")]
-    counts = texts.quote_counts[pool]
-    key = frozenset(wanted.items())
-    is_free = np.ones(len(batch), bool)
-    budget = MAX_SHAPES
-    for group in np.split(pool, np.flatnonzero(np.diff(counts)) + 1):
-        while len(group) and budget > 0 and (len(group) > FEW_LINES or len(pool) <= FEW_LINES):
-            budget -= 1
-            line = batch.line(int(group[0]))
-            try:
-                orjson.loads(line)
-            except ValueError:
-                group = group[1:]
-                continue
-            shape = shape_of(skeleton(line, sized), key)
-            found = _compare(texts, group, shape, wanted)
-            if shape.is_usable and len(found.lines):
-                matched.append((shape, found))
-            is_free[found.lines] = False
-            group = group[1:][is_free[group[1:]]]
-    return _gather(batch, matched, wanted)
-
-
-def _gather(batch: Batch, matched: list[tuple[Shape, _Candidates]], wanted: Wanted) -> Found:
-    """Bring the bounds that the shapes found into arrays over all recognised lines, in line order."""
-    is_known = np.zeros(len(batch), bool)
-    for _, found in matched:
-        is_known[found.lines] = True
-    row = np.cumsum(is_known) - 1
+    matcher = _Matcher(batch, wanted, sized)
+    scan = _Scan(batch)
+    matcher.run(np.flatnonzero(scan.plain))
+    matcher.expected[scan.wrong(matcher.expected)] = 0
+    is_known = matcher.expected > 0
     lines = np.flatnonzero(is_known)
-    bounds: dict[tuple[Path, str], tuple[IntArray, IntArray]] = {}
-    for shape, found in matched:
-        rows = row[found.lines]
-        for i, slot in enumerate(shape.slots):
-            if slot.path not in wanted:
-                continue
-            if (slot.path, slot.kind) not in bounds:
-                bounds[slot.path, slot.kind] = (batch.starts[lines], np.full(len(lines), -1, np.int64))
-            starts, sizes = bounds[slot.path, slot.kind]
-            starts[rows] = found.bounds[2 * i]
-            sizes[rows] = found.bounds[2 * i + 1] - found.bounds[2 * i]
-    return Found(batch.data, lines, bounds)
+    if len(lines) == len(batch):
+        return Found(batch.data, lines, matcher.places)
+    return Found(batch.data, lines, {key: place.of(is_known) for key, place in matcher.places.items()})
 
 
 def _is_utf8(data: Bytes) -> bool:

@@ -37,10 +37,12 @@ from wslog.formats.nginx_json import FOREIGN_KEYS, KNOWN_KEYS, Keys, UnreadableE
 from wslog.formats.nginx_log_format import BUILT_IN, LogFormat, built_in, from_options
 from wslog.formats.nginx_rows import Roles, read_event
 from wslog.formats.nginx_samples import SAMPLES
-from wslog.formats.nginx_template import Template, check_variables, compile_format, view
+from wslog.formats.nginx_template import Template, check_variables, compile_format
+from wslog.formats.nginx_view import view
 from wslog.formats.web import check_ws_path
 
 HEAD_LINES = 200
+_MANY = 200  # for fewer lines it does not pay to compile a pattern
 CLAIM_SHARE = 0.6
 
 # what docker compose and syslog print before a line
@@ -135,8 +137,12 @@ class NginxReader(LineReader):
 
 def _strip_prefixes(batch: Batch, rows: IntArray) -> tuple[IntArray, Batch]:
     """Return which of some lines have a prefix, and those lines without it."""
-    prefixes = pc.extract_regex(_pick(batch, rows).text(), b"^(?P<p>" + _PREFIX.pattern + b")")
-    lengths = pc.fill_null(pc.binary_length(pc.struct_field(prefixes, "p")), 0).to_numpy().astype(np.int64)
+    if len(rows) < _MANY:
+        found_here = [_PREFIX.match(batch.line(i)) for i in rows.tolist()]
+        lengths = np.array([0 if p is None else p.end() for p in found_here], np.int64)
+    else:
+        prefixes = pc.extract_regex(_pick(batch, rows).text(), b"^(?P<p>" + _PREFIX.pattern + b")")
+        lengths = pc.fill_null(pc.binary_length(pc.struct_field(prefixes, "p")), 0).to_numpy().astype(np.int64)
     found = rows[lengths > 0]
     starts = batch.starts[found] + lengths[lengths > 0]
     return found, Batch(batch.data, starts, batch.ends[found], batch.index[found], False)

@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from wslog.formats.contract import BoolArray, IntArray, Options, Parsed, int64_array, make_rows, mask_array
-from wslog.formats.nginx_fields import last_item, milliseconds_column, time_column
+from wslog.formats.nginx_fields import last_item, milliseconds_column
 from wslog.formats.nginx_rows import ABSENT, FAILED, OPEN, POLL, Roles
-from wslog.formats.nginx_template import View, slices, windows
-from wslog.formats.web import POLLING, SSE, WEBSOCKET, are_pages, classify_codes, matches, take
+from wslog.formats.nginx_view import View, words
+from wslog.formats.web import POLLING, SSE, WEBSOCKET, are_pages, bounds, buffer, classify_codes, matches, slices, take
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,9 @@ def read_events(lines: View, roles: Roles, options: Options) -> tuple[Parsed, In
 
 
 def _judge(lines: View, roles: Roles, options: Options) -> _Judged:
-    status = lines.fixed("status").astype(np.int16) - 48
-    status = status[:, 0] * 100 + status[:, 1] * 10 + status[:, 2]
+    data, start, _ = lines.fields("status")
+    digits = words(data, start).astype(np.int32) & 0x0F0F0F
+    status = (digits & 15) * 100 + (digits >> 8 & 15) * 10 + (digits >> 16)
     targets = _targets(lines, roles)
     codes = np.zeros(len(lines), np.int8)
     codes[status == 101] = OPEN
@@ -96,15 +97,7 @@ def _judge(lines: View, roles: Roles, options: Options) -> _Judged:
     found[kinds == SSE] = POLL + 1
     found[(kinds == WEBSOCKET) & targets.can_open[rest] & ~are_pages(status[rest])] = FAILED
     codes[rest] = found
-    return _Judged(_times(lines, roles.time), status, codes, targets)
-
-
-def _times(lines: View, variable: str) -> IntArray:
-    if variable != "msec":
-        return time_column(variable, lines.fixed(variable))
-    seconds = lines.text(variable).cast(pa.float64()).to_numpy(zero_copy_only=False)
-    out: IntArray = np.rint(seconds * 1000).astype(np.int64) * 1000
-    return out
+    return _Judged(lines.time(roles.time), status.astype(np.int16), codes, targets)
 
 
 _METHODS = ("GET ", "POST ", "HEAD ", "PUT ", "DELETE ", "OPTIONS ", "PATCH ", "CONNECT ")
@@ -129,8 +122,9 @@ def _targets(lines: View, roles: Roles) -> _Targets:
     targets = pc.if_else(pc.equal(targets, "-"), "", targets)
     if roles.args:
         args = lines.text(roles.args)
-        question = pc.if_else(_absent(args), "", "?")
-        targets = pc.binary_join_element_wise(targets, question, pc.if_else(_absent(args), "", args), "")
+        is_absent = mask_array(_absent(args))
+        question = pc.if_else(is_absent, "", "?")
+        targets = pc.binary_join_element_wise(targets, question, pc.if_else(is_absent, "", args), "")
     can_open, is_connect = np.ones(n, bool), None
     if roles.method:
         methods = lines.text(roles.method)
@@ -140,43 +134,30 @@ def _targets(lines: View, roles: Roles) -> _Targets:
 
 
 def _request_targets(lines: View, variable: str) -> _Targets:
-    span = lines.span(variable)
-    data = lines.data
-    if span is None:
-        values = lines.text(variable)
-        offsets = np.frombuffer(values.buffers()[1], np.int32)[values.offset : values.offset + len(values) + 1].astype(
-            np.int64
-        )
-        data = np.frombuffer(values.buffers()[2], np.uint8)
-        span = offsets[:-1], offsets[1:]
-    start, stop = span
-    # shortest: "GET  HTTP/1.1"; shorter ones are judged one by one, and so is what has another shape
-    is_long = stop - start >= 13
-    last = max(len(data) - 8, 0)
-    head = (
-        windows(data, np.clip(start, 0, last), 8).view(np.uint64)[:, 0]
-        if len(data) >= 8
-        else np.zeros(len(lines), np.uint64)
-    )
-    tail = windows(data, np.clip(stop - 8, 0, last), 8).view(np.uint64)[:, 0] if len(data) >= 8 else head
+    values = lines.text(variable)
+    data, (start, stop) = buffer(values), bounds(values)
+    head, tail = words(data, start), words(data, np.maximum(stop - 8, 0))
     length = np.zeros(len(lines), np.int64)
-    can_open = np.zeros(len(lines), bool)
-    is_connect: BoolArray | None = None
+    can_open, is_connect = np.zeros(len(lines), bool), np.zeros(len(lines), bool)
+    left = np.arange(len(lines))
     for method in _METHODS:
         word, mask = _word(method)
-        found = (head & mask) == word
+        is_it = (head[left] & mask) == word
+        found, left = left[is_it], left[~is_it]
         length[found] = len(method)
-        if method in ("GET ", "CONNECT "):
-            can_open |= found
-        if method == "CONNECT ":
-            is_connect = found if found.any() else None
-    ends_well = np.zeros(len(lines), bool)
-    for protocol in _PROTOCOLS:
-        ends_well |= tail == _word(protocol)[0]
-    is_plain = is_long & ends_well & (length > 0) & (stop - 9 >= start + length)
-    is_plain &= data[np.clip(stop - 9, 0, None)] == 32
+        can_open[found] = method in ("GET ", "CONNECT ")
+        is_connect[found] = method == "CONNECT "
+    ends_well = np.logical_or.reduce([tail == _word(protocol)[0] for protocol in _PROTOCOLS])
+    # shortest: "GET  HTTP/1.1"; shorter ones are judged one by one, and so is what has another shape
+    is_plain = ends_well & (length > 0) & (stop - 9 >= start + length)
+    is_plain &= data[np.maximum(stop - 9, 0)] == 32
     first, until = np.where(is_plain, start + length, start), np.where(is_plain, stop - 9, start)
-    return _Targets(lambda rows: slices(data, first, until, rows), can_open, is_connect, ~is_plain)
+    return _Targets(
+        lambda rows: slices(data, first[rows], until[rows]),
+        can_open,
+        is_connect if is_connect.any() else None,
+        ~is_plain,
+    )
 
 
 def _says_websocket(lines: View, variable: str) -> BoolArray:
@@ -190,14 +171,18 @@ def _says_websocket(lines: View, variable: str) -> BoolArray:
     return said
 
 
-def _absent(values: pa.StringArray) -> pa.BooleanArray:
-    return pc.or_(pc.equal(values, "-"), pc.equal(values, ""))
+def _absent(values: pa.StringArray) -> BoolArray:
+    start, stop = bounds(values)
+    is_absent: BoolArray = stop == start
+    short = np.flatnonzero(stop - start == 1)
+    is_absent[short] = buffer(values)[start[short]] == ord("-")
+    return is_absent
 
 
 def _present(values: pa.StringArray) -> pa.StringArray:
     """Null where the value is absent."""
     absent = _absent(values)
-    return values if not absent.true_count else pc.if_else(absent, pa.scalar(None, pa.string()), values)
+    return values if not absent.any() else pc.if_else(mask_array(absent), pa.scalar(None, pa.string()), values)
 
 
 def _table(lines: View, roles: Roles, judged: _Judged, rows: IntArray) -> pa.Table:
@@ -248,7 +233,10 @@ def _durations(values: pa.StringArray | None, count: int) -> npt.NDArray[np.floa
     """Return seconds (NaN: none); of a list, the last value."""
     if values is None:
         return np.full(count, np.nan)
-    numbers = _last_items(values).cast(pa.float64())
+    try:
+        numbers = values.cast(pa.float64())
+    except pa.ArrowInvalid:  # a list of several values
+        numbers = _last_items(values).cast(pa.float64())
     out: npt.NDArray[np.float64] = numbers.to_numpy(zero_copy_only=False)
     return out
 

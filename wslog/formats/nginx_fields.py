@@ -105,6 +105,9 @@ KINDS: dict[str, Kind] = {
 TIME_VARIABLES = ("msec", "time_iso8601", "time_local")
 """Variables that tell the time a line was written (the END of the request), the most exact first."""
 
+SECONDS_AT = {"time_local": 18, "time_iso8601": 17}
+"""Where the two digits of the seconds stand; they may be 00 to 59 whatever stands before them."""
+
 
 def kind_of(variable: str) -> Kind:
     return KINDS.get(variable, TEXT)

@@ -227,7 +227,7 @@ def _item(variable: str, is_quoted: bool) -> Item:
     kind = kind_of(variable)
     if is_quoted:
         pattern = kind.full_pattern("json") if kind.pattern else _STRING
-        return Item(variable, True, pattern, pattern, kind.width)
+        return Item(variable, True, pattern, pattern, kind.width, is_free=not kind.pattern)
     if kind.pattern:
         pattern = _BARE.get(kind.pattern, "[^ -~]")  # a time with separators never stands bare
         return Item(variable, True, pattern, pattern, kind.width)

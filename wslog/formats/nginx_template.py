@@ -1,8 +1,8 @@
 """A log format made into one regular expression, and the places where its fields stand.
 
-The expression is the definition. Python's ``re`` reads single lines with it (:meth:`Template.read`); RE2 says for a
-whole batch which lines match (:func:`view`), and then every field lies at a known place between two cuts: the cut
-character (mostly the quote) never occurs inside a value, so the k-th field of all lines is found by counting.
+The expression is the definition, and Python's ``re`` reads single lines with it (:meth:`Template.read`). The cut
+character (mostly the quote) never occurs inside a value: so every field lies at a known place between two cuts, and
+whole batches are read by counting cuts (:mod:`wslog.formats.nginx_view`).
 """
 
 from __future__ import annotations
@@ -12,23 +12,14 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from wslog.errors import UsageError
-from wslog.formats.contract import Batch, BoolArray, IntArray
-from wslog.formats.nginx_fields import TIME_VARIABLES, Chars, kind_of
+from wslog.formats.contract import IntArray
+from wslog.formats.nginx_fields import TIME_VARIABLES, kind_of
 from wslog.formats.nginx_log_format import TARGET_VARIABLE, LogFormat, Part
-from wslog.formats.web import matches
 
 _LISTS = {"http_x_forwarded_for", "proxy_add_x_forwarded_for", "upstream_addr"}
 _HOSTS = {"host", "http_host", "server_name"}
 _AFTER_HOST = {"request_uri", "uri", TARGET_VARIABLE}
-_VALID_UTF8 = (
-    rb"^(?:[\x00-\x7f]|[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xed[\x80-\x9f][\x80-\xbf]"
-    rb"|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2})*$"
-)
 
 
 @dataclass(frozen=True)
@@ -36,6 +27,7 @@ class Item:
     """A literal, or a variable with the pattern of its value.
 
     ``is_simple``: the value ends at the first character that the pattern does not take.
+    ``is_free``: the pattern takes any text that holds no cut, no backslash and no control character.
     """
 
     text: str
@@ -44,21 +36,53 @@ class Item:
     loose: str = ""
     width: int | None = None
     is_simple: bool = True
+    is_free: bool = False
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a variable stands: in which segment, and how far from its ends when that is the same for all lines."""
+    """Where a variable stands: in which segment, and how far from its ends when that is the same for all lines.
+
+    ``stop`` is the character whose first occurrence ends the value, "" when there is none.
+    """
 
     segment: int
     from_start: int | None
     from_end: int | None
     width: int | None
     regex: bytes
+    stop: str
 
     @property
     def is_direct(self) -> bool:
         return sum(x is not None for x in (self.from_start, self.from_end, self.width)) >= 2
+
+    def within(self, start: IntArray, stop: IntArray) -> tuple[IntArray, IntArray]:
+        """Return where the values start and stop in such segments, if the place is direct."""
+        if self.from_start is None:
+            last = stop - (self.from_end or 0)
+            return last - (self.width or 0), last
+        first = start + self.from_start
+        return first, stop - (self.from_end or 0) if self.width is None else first + self.width
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What is left of a line to be matched when the parts that need no expression are left out.
+
+    Attributes
+    ----------
+    free : frozenset of int
+        Segments of one free value: left out whole.
+    times : dict of int to (str, Place)
+        Segments that lose a time of fixed width: it is matched once for many lines.
+    pattern : bytes
+        RE2, for the rest of a line (all cuts included) without its line end.
+    """
+
+    free: frozenset[int]
+    times: dict[int, tuple[str, Place]]
+    pattern: bytes
 
 
 @dataclass(frozen=True)
@@ -93,8 +117,8 @@ class Template:
 
     @cached_property
     def line_pattern(self) -> bytes:
-        """RE2, for lines with their line end."""
-        return b"^" + self.pattern.encode() + rb"\r?\n$"
+        """RE2, for lines without their line end."""
+        return b"^" + self.pattern.encode() + b"$"
 
     @cached_property
     def _regex(self) -> re.Pattern[bytes]:
@@ -111,6 +135,10 @@ class Template:
     @cached_property
     def places(self) -> dict[str, Place]:
         return {i.text: _place(n, s, p) for n, s in enumerate(self.segments) for p, i in enumerate(s) if i.is_variable}
+
+    @cached_property
+    def outline(self) -> Outline:
+        return _outline(self.segments, self.cut)
 
     def read(self, line: bytes) -> dict[str, bytes] | None:
         """Return the raw value of every variable of a line, or None when the line is not of this format."""
@@ -192,13 +220,14 @@ def _variable(log_format: LogFormat, name: str, before: Part | None, after: Part
     if kind.pattern:
         is_simple = not kind.is_list and follow[:1] not in tuple("0123456789.-")
         return Item(name, True, kind.full_pattern(log_format.escape), loose, kind.width, is_simple)
+    is_free = loose == _text_class(log_format.escape, cut, "")
     if name in _LISTS and not is_quoted and stop == " ":
         item = f"[^ ,:{_in_class(cut)}\\r\\n][^ ,{_in_class(cut)}\\r\\n]*"
         return Item(name, True, f"(?:{item}(?:(?:, ?| : ){item})*)?", loose, None, False)
     pattern = loose
     if before is not None and before.is_variable:
-        pattern = f"(?:/{loose})?"
-    return Item(name, True, pattern, loose, None, is_quoted or stop == follow[:1])
+        pattern, is_free = f"(?:/{loose})?", False
+    return Item(name, True, pattern, loose, None, is_quoted or stop == follow[:1], is_free)
 
 
 def _stop(follow: str) -> str:
@@ -247,7 +276,8 @@ def _place(number: int, segment: tuple[Item, ...], position: int) -> Place:
             + "".join(i.pattern for i in after)
             + "$"
         )
-    return Place(number, start, end, item.width, regex.encode())
+    stop = after[0].text[:1] if item.is_simple and after and not after[0].is_variable else ""
+    return Place(number, start, end, item.width, regex.encode(), stop)
 
 
 def _width(items: tuple[Item, ...]) -> int | None:
@@ -255,145 +285,17 @@ def _width(items: tuple[Item, ...]) -> int | None:
     return None if None in widths else sum(w for w in widths if w is not None)
 
 
-# --- whole batches -----------------------------------------------------------------------------------------
-
-
-class View:
-    """The lines of a batch that match a template, and where their segments lie.
-
-    Attributes
-    ----------
-    index : (m,) int64 array
-        Labels of the lines.
-    """
-
-    def __init__(
-        self, template: Template, data: Chars, starts: IntArray, ends: IntArray, cuts: IntArray, index: IntArray
-    ) -> None:
-        self.template, self.data, self.index = template, data, index
-        self._starts, self._ends, self._cuts = starts, ends, cuts
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def has(self, variable: str) -> bool:
-        return variable in self.template.places
-
-    def _edges(self, segment: int) -> tuple[IntArray, IntArray]:
-        start = self._starts if not segment else self._cuts[:, segment - 1] + 1
-        stop = self._ends if segment == self._cuts.shape[1] else self._cuts[:, segment]
-        return start, stop
-
-    def span(self, variable: str) -> tuple[IntArray, IntArray] | None:
-        """Return where the values of a variable start and stop in ``data``; None when its place varies by line."""
-        place = self.template.places[variable]
-        if not place.is_direct:
-            return None
-        start, stop = self._edges(place.segment)
-        if place.from_start is not None:
-            first = start + place.from_start
-            return first, first + place.width if place.from_end is None and place.width is not None else stop - (
-                place.from_end or 0
-            )
-        last = stop - (place.from_end or 0)
-        return last - (place.width or 0), last
-
-    def text(self, variable: str, rows: IntArray | None = None) -> pa.StringArray:
-        """Return the values of a variable, of all lines or of some ``rows``."""
-        span = self.span(variable)
-        if span is not None:
-            return slices(self.data, *span, rows)
-        place = self.template.places[variable]
-        segment = slices(self.data, *self._edges(place.segment), rows).cast(pa.binary())
-        return pc.struct_field(pc.extract_regex(segment, place.regex), "v").cast(pa.string())
-
-    def fixed(self, variable: str) -> Chars:
-        """Return the characters of a fixed-width variable as an (m, width) array."""
-        width = self.template.places[variable].width
-        if width is None:
-            raise ValueError(f"{variable} has no fixed width")
-        span = self.span(variable)
-        if span is not None:
-            return windows(self.data, span[0], width)
-        values = self.text(variable)
-        first = values.offset * width
-        return np.frombuffer(values.buffers()[2], np.uint8)[first : first + len(values) * width].reshape(-1, width)
-
-
-def windows(data: Chars, starts: IntArray, width: int) -> Chars:
-    """Return ``data[s:s + width]`` for each start as rows of an array."""
-    if not len(starts):
-        return np.empty((0, width), np.uint8)
-    out: Chars = np.lib.stride_tricks.sliding_window_view(data, width)[starts]
-    return out
-
-
-def slices(data: Chars, starts: IntArray, stops: IntArray, rows: IntArray | None = None) -> pa.StringArray:
-    """Return ``data[start:stop]`` for each pair as text: pairs increase and do not overlap, the bytes are UTF-8."""
-    if rows is not None:
-        starts, stops = starts[rows], stops[rows]
-    n = len(starts)
-    if not n:
-        return pa.array([], pa.string())
-    # one array over the whole buffer whose even values are the wanted pieces and whose odd ones lie between them
-    offsets = np.empty(2 * n, np.int32)
-    offsets[0::2], offsets[1::2] = starts, stops
-    everything = pa.Array.from_buffers(pa.string(), 2 * n - 1, [None, pa.py_buffer(offsets), pa.py_buffer(data)])
-    even = np.arange(0, 2 * n, 2, dtype=np.int64)
-    return everything.take(pa.Array.from_buffers(pa.int64(), n, [None, pa.py_buffer(even)]))
-
-
-def view(template: Template, batch: Batch) -> tuple[View, BoolArray, BoolArray]:
-    """Find the lines of a batch that match the template and can be read without unescaping.
-
-    Returns
-    -------
-    View
-    (len(batch),) bool array
-        The other lines.
-    (len(batch),) bool array
-        Those of them that do not match the template.
-    """
-    whole = batch.compact()
-    mismatch = ~matches(whole.text(), template.line_pattern)
-    doubt = mismatch.copy()
-    if len(whole.data) and whole.data.max() > 127:
-        doubt |= _invalid_utf8(whole)
-    if template.escape != "none":
-        doubt[_lines_with(whole, ord("\\"))] = True
-    rows = np.flatnonzero(~doubt)
-    count = len(template.segments) - 1
-    cuts = _positions(whole.data, ord(template.cut)) if count else np.empty(0, np.int64)
-    if count and len(rows) < len(whole):
-        cuts = _outside(cuts, whole.starts[doubt], whole.ends[doubt])
-    starts, ends = (whole.starts, whole.ends) if len(rows) == len(whole) else (whole.starts[rows], whole.ends[rows])
-    return View(template, whole.data, starts, ends, cuts.reshape(len(rows), count), whole.index[rows]), doubt, mismatch
-
-
-def _positions(data: Chars, character: int) -> IntArray:
-    step = 1 << 17
-    found = [np.flatnonzero(data[i : i + step] == character) + i for i in range(0, len(data), step)]
-    return np.concatenate(found) if found else np.empty(0, np.int64)
-
-
-def _lines_with(batch: Batch, character: int) -> IntArray:
-    found = _positions(batch.data, character)
-    return np.searchsorted(batch.starts, found, side="right") - 1
-
-
-def _outside(cuts: IntArray, starts: IntArray, ends: IntArray) -> IntArray:
-    """Drop the positions that lie in some spans."""
-    depth = np.zeros(len(cuts) + 1, np.int64)
-    np.add.at(depth, np.searchsorted(cuts, starts), 1)
-    np.add.at(depth, np.searchsorted(cuts, ends), -1)
-    outside: IntArray = cuts[np.cumsum(depth[:-1]) == 0]
-    return outside
-
-
-def _invalid_utf8(batch: Batch) -> BoolArray:
-    text = batch.text()
-    try:
-        text.cast(pa.string())
-    except pa.ArrowInvalid:
-        return ~matches(text, _VALID_UTF8)
-    return np.zeros(len(batch), bool)
+def _outline(segments: tuple[tuple[Item, ...], ...], cut: str) -> Outline:
+    free = frozenset(n for n, s in enumerate(segments) if cut and len(s) == 1 and s[0].is_free)
+    times: dict[int, tuple[str, Place]] = {}
+    kept = []
+    for n, segment in enumerate(segments):
+        patterns = [] if n in free else [i.pattern for i in segment]
+        for position, item in enumerate(segment):
+            place = _place(n, segment, position)
+            is_time = item.is_variable and item.text in TIME_VARIABLES and item.width is not None
+            if is_time and place.is_direct and n not in times:
+                times[n] = item.text, place
+                patterns[position] = ""
+        kept.append("".join(patterns))
+    return Outline(free, times, b"^" + escaped(cut).join(kept).encode() + b"$")

@@ -8,6 +8,7 @@ for one target. All patterns are RE2: linear time, whatever the log holds.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from wslog.errors import UsageError
-from wslog.formats.contract import DEFAULT_WS_PATH, Options
+from wslog.formats.contract import DEFAULT_WS_PATH, IntArray, Options, int64_array
 
 KINDS = ("", "polling", "sse", "websocket")
 """What a target may be; "" is other traffic. The position is the code in :func:`classify_codes`."""
 
 OTHER, POLLING, SSE, WEBSOCKET = range(4)
+
+_FEW, _SAMPLE = 64, 512
+
+Codes = npt.NDArray[np.int8]
 
 # engine.io transport=polling, SignalR transport=longPolling; Phoenix /longpoll, SockJS /xhr /xhr_send /xhr_streaming
 POLLING_TARGET = (
@@ -84,7 +89,7 @@ def classify_target(target: str, options: Options, paths_count: bool = True) -> 
     """
     if options.ws_path is None and target.isascii() and target.isprintable():
         return _classify_plain(target, paths_count)
-    return KINDS[int(classify_codes(pa.array([target], pa.string()), options, paths_count)[0])]
+    return KINDS[int(_classify_each(pa.array([target], pa.string()), options, paths_count)[0])]
 
 
 def _classify_plain(target: str, paths_count: bool) -> str:
@@ -128,7 +133,7 @@ def classify_targets(targets: pa.StringArray, options: Options) -> pa.Dictionary
     return pa.DictionaryArray.from_arrays(indices, pa.array(KINDS, pa.string()))
 
 
-def classify_codes(targets: pa.StringArray, options: Options, paths_count: bool = True) -> npt.NDArray[np.int8]:
+def classify_codes(targets: pa.StringArray, options: Options, paths_count: bool = True) -> Codes:
     """Return the position in :data:`KINDS` of what each target is.
 
     Parameters
@@ -137,21 +142,41 @@ def classify_codes(targets: pa.StringArray, options: Options, paths_count: bool 
         False when an Upgrade header was logged and said no: then neither the path nor ``transport=websocket``
         makes a request a WebSocket handshake; polling and SSE are still told.
     """
+    if paths_count and options.ws_path is not None:
+        check_ws_path(options)
+    return _by_word(targets, lambda words: _classify_words(words, options, paths_count))
+
+
+def _classify_words(targets: pa.StringArray, options: Options, paths_count: bool) -> Codes:
+    """Judge one by one what is too little to compile patterns for."""
+    if len(targets) > _FEW or targets.null_count:
+        return _classify_each(targets, options, paths_count)
+    return np.array([KINDS.index(classify_target(t, options, paths_count)) for t in targets.to_pylist()], np.int8)
+
+
+def _classify_each(targets: pa.StringArray, options: Options, paths_count: bool) -> Codes:
     codes = np.zeros(len(targets), np.int8)
-    if not len(targets):
-        return codes
     hinted = np.flatnonzero(matches(targets, _HINT))
     if len(hinted):
         codes[hinted] = _marked(take(targets, hinted), paths_count)
     if paths_count:
-        check_ws_path(options)
         open_rows = np.flatnonzero(codes == OTHER)
-        found = matches(paths_of(take(targets, open_rows)), options.ws_path_pattern)
-        codes[open_rows[found]] = WEBSOCKET
+        paths = paths_of(take(targets, open_rows))
+        found = _by_word(paths, lambda words: matches(words, options.ws_path_pattern).astype(np.int8))
+        codes[open_rows[found > 0]] = WEBSOCKET
     return codes
 
 
-def _marked(targets: pa.StringArray, paths_count: bool) -> npt.NDArray[np.int8]:
+def _by_word(values: pa.StringArray, judge: Callable[[pa.StringArray], Codes]) -> Codes:
+    """Judge the distinct values only, if the first ones repeat themselves; else each as it stands."""
+    few = values[:_SAMPLE]
+    if values.null_count or 2 * len(few.unique()) > len(few):
+        return judge(values)
+    coded = values.dictionary_encode()
+    return judge(coded.dictionary)[coded.indices.to_numpy()]
+
+
+def _marked(targets: pa.StringArray, paths_count: bool) -> Codes:
     """Judge targets by their markers; the first rule that holds wins."""
     codes = np.zeros(len(targets), np.int8)
     if paths_count:
@@ -163,7 +188,13 @@ def _marked(targets: pa.StringArray, paths_count: bool) -> npt.NDArray[np.int8]:
 
 def paths_of(targets: pa.StringArray) -> pa.StringArray:
     """Return the path of each target: the query dropped, and of a whole URL the scheme and host too."""
-    paths = pc.list_element(pc.split_pattern(targets, "?", max_splits=1), 0)
+    question = pc.fill_null(pc.find_substring(targets, "?"), -1).to_numpy()
+    paths = targets
+    if (question >= 0).any():
+        start, stop = bounds(targets)
+        paths = slices(buffer(targets), start, np.where(question < 0, stop, start + question))
+        if targets.null_count:
+            paths = pc.if_else(targets.is_valid(), paths, pa.scalar(None, pa.string()))
     if pc.all(pc.starts_with(paths, "/")).as_py() is False:
         paths = pc.replace_substring_regex(paths, _ORIGIN, "")
     return paths
@@ -178,8 +209,47 @@ def matches(values: pa.Array, pattern: str | bytes) -> npt.NDArray[np.bool_]:
     return mask
 
 
-def take(values: pa.Array, rows: npt.NDArray[np.intp]) -> pa.Array:
+def take(values: pa.Array, rows: IntArray) -> pa.Array:
     """Return the values of some rows (all of them: no copy)."""
-    if len(rows) == len(values):
-        return values
-    return values.take(pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(rows.astype(np.int64))]))
+    return values if len(rows) == len(values) else values.take(int64_array(rows))
+
+
+# --- texts inside a buffer -----------------------------------------------------------------------------------
+
+
+def bounds(values: pa.Array) -> tuple[IntArray, IntArray]:
+    """Return where the values of a text or binary array start and stop in :func:`buffer`."""
+    offsets = np.frombuffer(values.buffers()[1], np.int32)[values.offset : values.offset + len(values) + 1]
+    offsets = offsets.astype(np.int64)
+    return offsets[:-1], offsets[1:]
+
+
+def buffer(values: pa.Array) -> npt.NDArray[np.uint8]:
+    """Return the bytes that a text or binary array lies in."""
+    return np.frombuffer(values.buffers()[2] or b"", np.uint8)
+
+
+def slices(data: npt.NDArray[np.uint8], starts: IntArray, stops: IntArray) -> pa.StringArray:
+    """Return ``data[start:stop]`` for each pair as text: pairs increase and do not overlap, the bytes are UTF-8."""
+    edges = np.empty((len(starts), 2), np.int32)
+    edges[:, 0], edges[:, 1] = starts, stops
+    return joined(data, edges, pa.string())
+
+
+def joined(data: npt.NDArray[np.uint8], edges: npt.NDArray[np.int32], kind: pa.DataType) -> pa.Array:
+    """Return for each row the concatenation of some pieces of ``data``, as text or as bytes.
+
+    Parameters
+    ----------
+    edges : (n, 2 * k) int32 array
+        Start and stop of ``k`` pieces a row; read line by line the numbers never fall.
+    """
+    n, count = len(edges), edges.shape[1] // 2
+    if not n:
+        return pa.array([], kind)
+    # one array over the whole buffer, whose even values are the wanted pieces and whose odd ones lie between them
+    size = n * count
+    everything = pa.Array.from_buffers(kind, 2 * size - 1, [None, pa.py_buffer(edges), pa.py_buffer(data)])
+    pieces = everything.take(int64_array(np.arange(0, 2 * size, 2, dtype=np.int64)))
+    offsets = np.frombuffer(pieces.buffers()[1], np.int32)[: size + 1 : count]
+    return pa.Array.from_buffers(kind, n, [None, pa.py_buffer(np.ascontiguousarray(offsets)), pieces.buffers()[2]])

@@ -6,8 +6,8 @@ its usual form (an unknown word, a number with an exponent, a time with odd digi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,10 @@ import pyarrow as pa
 
 from wslog.formats import wslog_client_rules as rules
 from wslog.formats.contract import ROW_COLUMNS, Batch, BoolArray, IntArray, Parsed, int64_array, make_rows, mask_array
-from wslog.formats.json_lines import BOOL, NUMBER, OBJECT, STRING, Found, Path, find
+from wslog.formats.json_lines import BOOL, NUMBER, OBJECT, STRING, Found, Path, Place, find
 from wslog.formats.wslog_client_times import read_times
 from wslog.formats.wslog_client_values import FloatArray, column, decimals, dictionary, integers, short_codes, strings
+from wslog.formats.wslog_client_words import all_true
 from wslog.schema import CLOSE_CODE_SOURCES, ENDED_BY, ERROR_CLASSES, EVENTS, TRANSPORTS, arrow_type
 
 Codes = npt.NDArray[np.int32]
@@ -35,11 +36,6 @@ WANTED: dict[Path, str] = (
     | {_path("network", n): kind for n, kind in rules.NETWORK.items()}
 )
 
-FEW_VALUES = 100
-"""Numbers of so few distinct texts are read once for each text, others one by one (in vectors)."""
-_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,15})")
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
-
 _NO_EVENT = EVENTS.index("network")
 _TRANSPORT = np.array([TRANSPORTS.index(t) if (t := rules.DEFAULT_TRANSPORT.get(e)) else -1 for e in EVENTS], np.int32)
 _IS_HANDSHAKE = np.array([e in rules.HANDSHAKE_EVENTS for e in EVENTS])
@@ -48,6 +44,15 @@ _HTTP, _UNKNOWN, _ABORTED = (ERROR_CLASSES.index(c) for c in ("http_status", "un
 _BY_CLIENT, _BY_UNKNOWN = ENDED_BY.index("client"), ENDED_BY.index("unknown")
 _ABSENT, _INFERRED, _WIRE = (CLOSE_CODE_SOURCES.index(s) for s in ("absent", "inferred", "wire"))
 _ANOMALIES = ["close_code_out_of_range", "negative_duration"]
+
+
+@dataclass(frozen=True)
+class _Given:
+    """The rows that have a value, and where it lies."""
+
+    mask: BoolArray
+    rows: IntArray | slice
+    place: Place
 
 
 class _Columns:
@@ -59,26 +64,46 @@ class _Columns:
         self.good = np.ones(self.count, bool)
         self.out: dict[str, Any] = {}
 
-    def bounds(self, kind: str, *names: str) -> tuple[IntArray, IntArray] | None:
-        return self.found.bounds.get((_path(*names), kind))
+    def place(self, kind: str, *names: str) -> Place | None:
+        return self.found.places.get((_path(*names), kind))
 
     def text(self, *names: str) -> pa.StringArray | None:
-        place = self.bounds(STRING, *names)
-        return None if place is None else strings(self.found.data, *place)
+        place = self.place(STRING, *names)
+        return None if place is None else strings(self.found.data, place.starts, place.sizes)
+
+    def given(self, kind: str, *names: str) -> _Given | None:
+        """Return which rows have a value of this kind, and where it lies."""
+        place = self.place(kind, *names)
+        if place is None:
+            return None
+        mask = place.sizes >= 0
+        if all_true(mask):
+            return _Given(mask, slice(None), place)
+        rows = np.flatnonzero(mask)
+        return _Given(mask, rows, place.of(rows))
 
     def coded(self, *names: str) -> tuple[Codes, list[str]] | None:
         """Return a text column as codes (-1: null) and the distinct texts."""
-        place = self.bounds(STRING, *names)
-        if place is None:
+        given = self.given(STRING, *names)
+        if given is None:
             return None
-        short = short_codes(self.found.data, *place)
-        if short is not None:
-            return short
-        array = strings(self.found.data, *place).dictionary_encode()
-        codes = np.frombuffer(array.indices.buffers()[1], np.int32)[: self.count]
-        if array.indices.null_count:
-            codes = np.where(_valid(array.indices), codes, np.int32(-1))
-        return codes, array.dictionary.to_pylist()
+        data, at = self.found.data, given.place
+        coded = short_codes(data, at.starts, at.sizes, at.words)
+        if coded is None:
+            array = strings(data, at.starts, at.sizes).dictionary_encode()
+            codes = np.frombuffer(array.indices.buffers()[1], np.int32)[: len(array)]
+            if array.indices.null_count:
+                codes = np.where(_valid(array.indices), codes, np.int32(-1))
+            coded = codes, array.dictionary.to_pylist()
+        return self.spread(given, coded[0], -1), coded[1]
+
+    def spread(self, given: _Given, values: npt.NDArray[Any], fill: int) -> npt.NDArray[Any]:
+        """Return the values of some rows as a whole column."""
+        if len(values) == self.count:
+            return values
+        out = np.full(self.count, fill, values.dtype)
+        out[given.rows] = values
+        return out
 
     def known(self, name: str, vocabulary: tuple[str, ...]) -> Codes | None:
         """Return codes into a closed list; other words are left to the exact path."""
@@ -102,51 +127,27 @@ class _Columns:
 
     def integer(self, name: str) -> tuple[IntArray, BoolArray] | None:
         """Return a column of whole numbers and where it is given."""
-        place = self.bounds(NUMBER, name)
-        if place is None:
+        given = self.given(NUMBER, name)
+        if given is None:
             return None
-        given = place[1] >= 0
-        few = self._few_numbers(place, int)
-        if few is not None:
-            values, fine = few
-        else:
-            values, fine = integers(self.found.data, *place)
+        at = given.place
+        values, fine = integers(self.found.data, at.starts, at.sizes, at.words)
         _, low, high = rules.INTEGERS[name]
-        fine = fine & (values >= low) & (values <= high)
-        self.good &= fine | ~given
-        return values, given
+        fine &= (values >= low) & (values <= high)
+        if not all_true(fine):
+            self.good &= self.spread(given, fine, True)
+        return self.spread(given, values, 0), given.mask
 
     def number(self, *names: str) -> tuple[FloatArray, BoolArray] | None:
         """Return a column of numbers and where it is given."""
-        place = self.bounds(NUMBER, *names)
-        if place is None:
+        given = self.given(NUMBER, *names)
+        if given is None:
             return None
-        given = place[1] >= 0
-        few = self._few_numbers(place, float)
-        if few is not None:
-            self.good &= few[1] | ~given
-            return few[0], given
-        rows = np.flatnonzero(given)
-        values, fine = decimals(self.found.data, place[0][rows], place[1][rows])
-        out = np.zeros(self.count)
-        out[rows] = values
-        self.good[rows[~fine]] = False
-        return out, given
-
-    def _few_numbers(
-        self, place: tuple[IntArray, IntArray], read: type[int] | type[float]
-    ) -> tuple[Any, BoolArray] | None:
-        """Read a number column of few distinct texts, each once; None when there are many."""
-        first = slice(0, 2 * FEW_VALUES)  # a look at the first rows tells a measured value from a counted one
-        for part in (first, slice(None)) if self.count > 2 * FEW_VALUES else (first,):
-            coded = short_codes(self.found.data, place[0][part], place[1][part])
-            if coded is None or len(coded[1]) > FEW_VALUES:
-                return None
-        pattern = _INTEGER if read is int else _NUMBER
-        numbers = [read(t) if pattern.fullmatch(t) else None for t in coded[1]]
-        kind = np.int64 if read is int else np.float64
-        values = np.array([*(n or 0 for n in numbers), 0], kind)[coded[0]]
-        return values, np.array([*(n is not None for n in numbers), False])[coded[0]]
+        at = given.place
+        values, fine = decimals(self.found.data, at.starts, at.sizes, at.words)
+        if not all_true(fine):
+            self.good &= self.spread(given, fine, True)
+        return self.spread(given, values, 0), given.mask
 
 
 def _look_up(codes: Codes, mapped: list[int]) -> Codes:
@@ -183,13 +184,13 @@ def read_batch(batch: Batch) -> tuple[Parsed, BoolArray]:
 def _times(rows: _Columns) -> IntArray:
     """Fill ``event_at``; lines without a readable time in the window are left out."""
     times = np.zeros(rows.count, np.int64)
-    place = rows.bounds(STRING, "ts")
+    place = rows.place(STRING, "ts")
     if place is not None:
-        times = read_times(rows.found.data, *place)
-    place = rows.bounds(NUMBER, "ts")
+        times = read_times(rows.found.data, place.starts, place.sizes)
+    place = rows.place(NUMBER, "ts")
     if place is not None:
-        millis, fine = integers(rows.found.data, *place)
-        times = np.where(fine & (place[1] >= 0), millis * 1000, times)
+        millis, fine = integers(rows.found.data, place.starts, place.sizes)
+        times = np.where(fine & (place.sizes >= 0), millis * 1000, times)
     rows.good &= (times >= rules.FIRST_TIME) & (times < rules.END_TIME)
     rows.out["event_at"] = pa.Array.from_buffers(arrow_type("instant"), rows.count, [None, pa.py_buffer(times)])
     return times
@@ -215,11 +216,11 @@ def _plain_columns(rows: _Columns, event: Codes) -> None:
             kind = ROW_COLUMNS[name]
             out[name] = column(whole[0].astype(_WIDTHS[kind]), whole[1], arrow_type(kind))
     _transport(rows, event)
-    clean = rows.bounds(BOOL, "was_clean")
+    clean = rows.place(BOOL, "was_clean")
     if clean is not None:
-        bitmap = mask_array(clean[1] >= 0).buffers()[1]
+        bitmap = mask_array(clean.sizes >= 0).buffers()[1]
         out["was_clean"] = pa.Array.from_buffers(
-            pa.bool_(), rows.count, [bitmap, mask_array(clean[1] == 4).buffers()[1]]
+            pa.bool_(), rows.count, [bitmap, mask_array(clean.sizes == 4).buffers()[1]]
         )
     weight = rows.number("sample_weight")
     if weight is not None:
@@ -303,7 +304,7 @@ def _finish(batch: Batch, rows: _Columns, times: IntArray, doubt: BoolArray) -> 
     lines = rows.found.lines
     rows.out["line_index"] = int64_array(batch.index[lines])
     table = make_rows(rows.out, rows.count)
-    if not rows.good.all():
+    if not all_true(rows.good):
         lines, times = lines[rows.good], times[rows.good]
         table = table.filter(mask_array(rows.good))
     if not len(lines):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -132,45 +132,71 @@ def _iso_time(text: str) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1) + int(((fraction or "") + "000000")[:6])
 
 
-def _text(fields: dict[str, Any], name: str) -> str | None:
-    value = fields.get(name)
-    if value is None or isinstance(value, str):
+def _text(value: object) -> str | None:
+    if isinstance(value, str):
         return value or None
     raise _RefusedError("value")
 
 
-def _word(fields: dict[str, Any], name: str, known: tuple[str, ...]) -> str | None:
-    value = _text(fields, name)
-    if value is not None and value not in known:
+def _word(known: tuple[str, ...]) -> Callable[[object], str | None]:
+    def read(value: object) -> str | None:
+        text = _text(value)
+        if text is not None and text not in known:
+            raise _RefusedError("value")
+        return text
+
+    return read
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise _RefusedError("value")
-    return value
+    return float(value) + 0.0  # -0 becomes 0
 
 
-def _number(fields: dict[str, Any], name: str) -> float | None:
-    value = fields.get(name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+def _weight(value: object) -> float:
+    weight = _number(value)
+    if weight <= 0:
         raise _RefusedError("value")
-    return float(value) + 0.0
+    return weight
 
 
-def _integer(fields: dict[str, Any], name: str, smallest: int, largest: int) -> int | None:
-    value = fields.get(name)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or not smallest <= value <= largest:
-        raise _RefusedError("value")
-    return value
+def _whole(smallest: int, largest: int) -> Callable[[object], int]:
+    def read(value: object) -> int:
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or not smallest <= value <= largest:
+            raise _RefusedError("value")
+        return value
+
+    return read
 
 
-def _flag(fields: dict[str, Any], name: str) -> bool | None:
-    value = fields.get(name)
-    if value is None or isinstance(value, bool):
+def _flag(value: object) -> bool:
+    if isinstance(value, bool):
         return value
     raise _RefusedError("value")
+
+
+def _network(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _RefusedError("value")
+    return {name: read(value[name]) for name, read in _NETWORK_READERS.items() if value.get(name) is not None}
+
+
+_NETWORK_READERS: dict[str, Callable[[object], Any]] = {"type": _text, "effective_type": _text, "rtt": _number}
+_READERS: dict[str, Callable[[object], Any]] = {
+    **dict.fromkeys(TEXTS, _text),
+    **{name: _whole(low, high) for name, (_, low, high) in INTEGERS.items()},
+    **dict.fromkeys(DURATIONS, _number),
+    "was_clean": _flag,
+    "transport": _word(TRANSPORTS),
+    "ended_by": _word(ENDED_BY),
+    "sample_weight": _weight,
+    "network": _network,
+}
+_SAME = TEXTS | {name: column for name, (column, _, _) in INTEGERS.items()}
+_SAME |= {name: name for name in ("was_clean", "longest_inbound_silence_ms")} | {"delay_ms": "retry_delay_ms"}
 
 
 def read_line(text: bytes) -> Line:
@@ -196,63 +222,51 @@ def _read_fields(fields: dict[str, Any]) -> Line:
     micros = read_time(time)
     if event not in EVENTS:
         return Line(ignored="unknown_event", times=(micros,))
-    row: dict[str, Any] = {"event_at": micros, "event": event}
-    row |= {column: _text(fields, name) for name, column in TEXTS.items()}
-    row |= {column: _integer(fields, name, low, high) for name, (column, low, high) in INTEGERS.items()}
-    row["was_clean"] = _flag(fields, "was_clean")
-    row["transport"] = _word(fields, "transport", TRANSPORTS) or DEFAULT_TRANSPORT.get(event)
-    weight = _number(fields, "sample_weight")
-    if weight is not None and weight <= 0:
-        raise _RefusedError("value")
-    row["sample_weight"] = 1.0 if weight is None else weight
-    durations = {name: _number(fields, name) for name in DURATIONS}
-    row |= _network(fields) | _durations(event, durations)
-    row |= _ending(event, row, _word(fields, "ended_by", ENDED_BY))
-    code = row["close_code"]
-    if code is not None and not SMALLEST_CODE <= code <= LARGEST_CODE:
+    values = {name: _READERS[name](value) for name, value in fields.items() if value is not None and name in _READERS}
+    row: dict[str, Any] = {_SAME[name]: value for name, value in values.items() if name in _SAME}
+    row["event_at"], row["event"] = micros, event
+    row["transport"] = values.get("transport") or DEFAULT_TRANSPORT.get(event)
+    row["sample_weight"] = values.get("sample_weight", 1.0)
+    network = values.get("network", {})
+    _fill_network(row, network)
+    _fill_durations(event, row, values)
+    _fill_ending(event, row, values.get("ended_by"))
+    if not SMALLEST_CODE <= values.get("code", SMALLEST_CODE) <= LARGEST_CODE:
         row["anomaly"] = "close_code_out_of_range"
-    elif any(v is not None and v < 0 for v in (*durations.values(), row["rtt_ms"])):
+    elif min(*(values.get(name, 0.0) for name in DURATIONS), network.get("rtt", 0.0)) < 0:
         row["anomaly"] = "negative_duration"
     return Line((row,), times=(micros,))
 
 
-def _network(fields: dict[str, Any]) -> dict[str, Any]:
-    network = fields.get("network")
-    if network is None:
-        network = {}
-    if not isinstance(network, dict):
-        raise _RefusedError("value")
-    kind, effective = _text(network, "type"), _text(network, "effective_type")
-    return {
-        "network_type": None if kind is None else network_type(kind),
-        "effective_type": None if effective is None else effective_type(effective),
-        "rtt_ms": _number(network, "rtt"),
-    }
+def _fill_network(row: dict[str, Any], network: dict[str, Any]) -> None:
+    row["rtt_ms"] = network.get("rtt")
+    if network.get("type") is not None:
+        row["network_type"] = network_type(network["type"])
+    if network.get("effective_type") is not None:
+        row["effective_type"] = effective_type(network["effective_type"])
 
 
-def _durations(event: str, durations: dict[str, float | None]) -> dict[str, float | None]:
-    latency, lifetime = durations["latency_ms"], durations["lifetime_ms"]
-    return {
-        "handshake_ms": latency if event in HANDSHAKE_EVENTS else None,
-        "request_ms": latency if event == "poll" else None,
-        "lifetime_s": None if lifetime is None else lifetime / 1000,
-        "retry_delay_ms": durations["delay_ms"],
-        "longest_inbound_silence_ms": durations["longest_inbound_silence_ms"],
-    }
+def _fill_durations(event: str, row: dict[str, Any], values: dict[str, Any]) -> None:
+    if "latency_ms" in values:
+        if event in HANDSHAKE_EVENTS:
+            row["handshake_ms"] = values["latency_ms"]
+        elif event == "poll":
+            row["request_ms"] = values["latency_ms"]
+    if "lifetime_ms" in values:
+        row["lifetime_s"] = values["lifetime_ms"] / 1000
 
 
-def _ending(event: str, row: dict[str, Any], ended_by: str | None) -> dict[str, str | None]:
-    """Who ended it and why: the columns that follow from several fields."""
-    text, status, code = row["error_text"], row["http_status"], row["close_code"]
+def _fill_ending(event: str, row: dict[str, Any], ended_by: str | None) -> None:
+    """Say who ended it and why: the columns that follow from several fields."""
+    text, status, code = row.get("error_text"), row.get("http_status"), row.get("close_code")
     failure = None if text is None else error_class(text)
     if event in ("poll", "error") and failure in (None, "unknown") and status is not None and status >= 400:
         failure = "http_status"
     if event == "error" and failure is None:
         failure = "unknown"
-    is_end = event in ("close", "error")
-    if is_end and ended_by is None:
-        ended_by = "client" if failure == ABORTED else "unknown" if event == "close" else None
-    source = None
+    row["error_class"] = failure
+    if event in ("close", "error"):
+        by_default = "client" if failure == ABORTED else "unknown" if event == "close" else None
+        row["ended_by"] = ended_by or by_default
     if event == "close":
-        source = "absent" if code is None else "inferred" if code in INFERRED_CODES else "wire"
-    return {"error_class": failure, "ended_by": ended_by if is_end else None, "close_code_source": source}
+        row["close_code_source"] = "absent" if code is None else "inferred" if code in INFERRED_CODES else "wire"

@@ -9,10 +9,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from wslog.formats.contract import BoolArray, IntArray, mask_array
+from wslog.formats.wslog_client_words import POINT, Words, all_true, until, windows, words_at
 
 Bytes = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float64]
-_Words = npt.NDArray[np.uint64]
 
 MAX_DIGITS = 16
 """Longer integers are left to the exact path; so are decimals of more characters than ``MAX_DECIMAL``."""
@@ -26,13 +26,17 @@ _KEEP = np.array([0] + [((1 << 64) - 1) ^ ((1 << 8 * (8 - size)) - 1) for size i
 _FILL = ~_KEEP & _ZEROS
 
 
-def integers(data: Bytes, starts: IntArray, sizes: IntArray) -> tuple[IntArray, BoolArray]:
+def integers(
+    data: Bytes, starts: IntArray, sizes: IntArray, words: Words | None = None
+) -> tuple[IntArray, BoolArray]:
     """Read decimal integers without sign.
 
     Parameters
     ----------
     starts, sizes : (k,) int64 arrays
         Where each text lies; at least eight bytes of ``data`` come before its end.
+    words : (k,) uint64 array, optional
+        The texts of fewer than eight bytes, if all are (:class:`wslog.formats.json_lines.Place`).
 
     Returns
     -------
@@ -40,25 +44,41 @@ def integers(data: Bytes, starts: IntArray, sizes: IntArray) -> tuple[IntArray, 
     good : (k,) bool array
         False where the text is no JSON integer of up to 16 digits without sign; the value then means nothing.
     """
-    ends = starts + sizes
-    values, good = _eight_digits(data, ends, np.minimum(sizes, 8))
-    good &= (sizes >= 1) & (sizes <= MAX_DIGITS) & ((data[starts] != 48) | (sizes == 1))
-    if (sizes > 8).any():
-        wide = np.flatnonzero((sizes > 8) & good)
-        high, fine = _eight_digits(data, ends[wide] - 8, np.minimum(sizes[wide] - 8, 8))
+    word = _right_aligned(data, starts, sizes, words)
+    values, good = _digits_of(word)
+    is_led = ((word >> _shift(sizes)) & _LAST_BYTE) == 48  # by a zero; of longer ones the first digit is elsewhere
+    good &= (sizes >= 1) & (sizes <= MAX_DIGITS) & (~is_led | (sizes == 1) | (sizes > 8))
+    wide = np.flatnonzero(sizes > 8)
+    if len(wide):
+        begin, size = starts[wide], sizes[wide]
+        high, fine = _digits_of(_right_aligned(data, begin, size - 8, None))
         values[wide] += high * 100_000_000
-        good[wide] &= fine
+        good[wide] = fine & good[wide] & (data[begin] != 48)
     return values, good
 
 
-def _eight_digits(data: Bytes, ends: IntArray, sizes: IntArray) -> tuple[IntArray, BoolArray]:
-    """Read up to eight digits that end at ``ends``: all eight bytes at once, in one 64-bit word."""
-    view: npt.NDArray[Any] = np.ndarray((max(len(data) - 7, 0),), "<u8", data, 0, (1,))
-    word: _Words = view[np.maximum(ends - 8, 0)].astype(np.uint64, copy=False)
-    sizes = np.maximum(sizes, 0)
-    word = (word & _KEEP[sizes]) | _FILL[sizes]
-    good = ((word & _HIGH) == _ZEROS) & (((word + _SIXES) & _HIGH) == _ZEROS) & (ends >= 8)
-    word -= _ZEROS
+_LAST_BYTE = np.uint64(255)
+
+
+def _shift(sizes: IntArray) -> Words:
+    """Return by how many bits a word of eight digits, the last ``sizes`` of them given, is to be moved down."""
+    return (64 - 8 * np.clip(sizes, 1, 8)).astype(np.uint64)
+
+
+def _right_aligned(data: Bytes, starts: IntArray, sizes: IntArray, words: Words | None) -> Words:
+    """Return texts of up to eight bytes at the end of a word, with "0" before them; of longer ones the last eight."""
+    few = np.clip(sizes, 0, 8)
+    if words is not None and int(sizes.max(initial=0)) < 8:
+        return np.asarray((words << ((8 - few) * 8).astype(np.uint64)) & _KEEP[few] | _FILL[few])
+    ends = starts + sizes
+    word = words_at(data, np.maximum(ends - 8, 0)) & _KEEP[few] | _FILL[few]
+    return np.where(ends >= 8, word, np.uint64(0))
+
+
+def _digits_of(word: Words) -> tuple[IntArray, BoolArray]:
+    """Read words of eight digits."""
+    good = ((word & _HIGH) == _ZEROS) & (((word + _SIXES) & _HIGH) == _ZEROS)
+    word = word - _ZEROS
     pairs = word * np.uint64(10) + (word >> np.uint64(8))
     mask = np.uint64(0x000000FF000000FF)
     low = (pairs & mask) * np.uint64(0x000F424000000064)
@@ -66,8 +86,10 @@ def _eight_digits(data: Bytes, ends: IntArray, sizes: IntArray) -> tuple[IntArra
     return ((low + high) >> np.uint64(32)).astype(np.int64), good
 
 
-def short_codes(data: Bytes, starts: IntArray, sizes: IntArray) -> tuple[npt.NDArray[np.int32], list[str]] | None:
-    """Give equal texts of up to 16 bytes equal codes, by the 64-bit words they end with.
+def short_codes(
+    data: Bytes, starts: IntArray, sizes: IntArray, words: Words | None = None
+) -> tuple[npt.NDArray[np.int32], list[str]] | None:
+    """Give equal texts of up to 16 bytes equal codes, by the 64-bit words they end with (``words`` as above).
 
     Returns
     -------
@@ -81,10 +103,13 @@ def short_codes(data: Bytes, starts: IntArray, sizes: IntArray) -> tuple[npt.NDA
     first = int(np.searchsorted(starts, 16))
     if longest > 16 or (first and (ends[:first] < 16)[sizes[:first] > 0].any()):
         return None
-    codes, tails = _word_codes(data, ends - 8, _KEEP_LAST[sizes])
+    if words is not None and longest < 8:
+        codes, tails = _word_codes(words)
+    else:
+        codes, tails = _word_codes(words_at(data, np.maximum(ends - 8, 0)) & _KEEP_LAST[sizes])
     texts = [_word_text(w) for w in tails]
     if longest > 8:
-        more, heads = _word_codes(data, ends - 16, _KEEP_BEFORE[sizes])
+        more, heads = _word_codes(words_at(data, np.maximum(ends - 16, 0)) & _KEEP_BEFORE[sizes])
         both = pa.Array.from_buffers(pa.int32(), len(codes), [None, pa.py_buffer(codes * np.int32(len(heads)) + more)])
         coded = both.dictionary_encode()
         codes = np.frombuffer(coded.indices.buffers()[1], np.int32)[: len(codes)]
@@ -100,24 +125,30 @@ _KEEP_LAST = np.array([*_KEEP, *[_KEEP[8]] * 8, 0], np.uint64)
 _KEEP_BEFORE = np.array([*[0] * 9, *_KEEP[1:], 0], np.uint64)
 
 
-def _word_codes(data: Bytes, places: IntArray, keep: _Words) -> tuple[npt.NDArray[np.int32], _Words]:
-    """Code the eight bytes at each place under a mask; give the codes and the distinct words."""
-    view: npt.NDArray[Any] = np.ndarray((len(data) - 7,), "<u8", data, 0, (1,))
-    word = view[places] & keep
+def _word_codes(word: Words) -> tuple[npt.NDArray[np.int32], Words]:
+    """Code words; give the codes and the distinct words."""
     coded = pa.Array.from_buffers(pa.uint64(), len(word), [None, pa.py_buffer(word)]).dictionary_encode()
     codes = np.frombuffer(coded.indices.buffers()[1], np.int32)[: len(word)]
     return codes, np.frombuffer(coded.dictionary.buffers()[1], np.uint64)[: len(coded.dictionary)]
 
 
 def _word_text(word: np.uint64) -> bytes:
-    return int(word).to_bytes(8, "little").lstrip(b"\0")
+    return int(word).to_bytes(8, "little").strip(b"\0")
 
 
-def decimals(data: Bytes, starts: IntArray, sizes: IntArray) -> tuple[FloatArray, BoolArray]:
-    """Read numbers without exponent, correctly rounded; ``good`` as in :func:`integers`, a minus sign is read."""
-    values, good = integers(data, starts, sizes)
+def decimals(
+    data: Bytes, starts: IntArray, sizes: IntArray, words: Words | None = None
+) -> tuple[FloatArray, BoolArray]:
+    """Read numbers without exponent, correctly rounded; all as in :func:`integers`, but a minus sign is read."""
+    values, good = integers(data, starts, sizes, words)
     out = values.astype(np.float64)
+    if all_true(good):
+        return out, good
     rest = np.flatnonzero(~good)
+    short, fine = _short_decimals(data, starts[rest], sizes[rest], None if words is None else words[rest])
+    out[rest] = short
+    good[rest] = fine
+    rest = rest[~fine]
     if len(rest):
         is_number, text = _decimal_texts(data, starts[rest], sizes[rest])
         rest = rest[is_number]
@@ -126,6 +157,23 @@ def decimals(data: Bytes, starts: IntArray, sizes: IntArray) -> tuple[FloatArray
             out[rest] = text.filter(mask_array(is_number)).cast(pa.float64()).to_numpy()
             out += 0.0  # -0 becomes 0
     return out, good
+
+
+_POWERS = 10.0 ** np.arange(8)
+
+
+def _short_decimals(
+    data: Bytes, starts: IntArray, sizes: IntArray, words: Words | None
+) -> tuple[FloatArray, BoolArray]:
+    """Read ``digits.digits`` of up to eight bytes: a whole number over a power of ten, both exact, so rounded once."""
+    word = _right_aligned(data, starts, sizes, words)
+    upto = until(word, POINT)  # the bytes before the point, and the point
+    after = 8 - (np.bitwise_count(upto) >> 3).astype(np.int64)
+    first, second = (word >> (_shift(sizes) + np.uint64(n)) & _LAST_BYTE for n in (0, 8))
+    word = (word & ~upto) | ((word & (upto >> np.uint64(8))) << np.uint64(8)) | np.uint64(48)
+    values, good = _digits_of(word)
+    good &= (sizes <= 8) & (after >= 1) & (sizes >= after + 2) & ((first != 48) | (second == POINT))
+    return values / _POWERS[after], good
 
 
 def _decimal_texts(data: Bytes, starts: IntArray, sizes: IntArray) -> tuple[BoolArray, pa.StringArray]:
@@ -164,6 +212,15 @@ def strings(data: Bytes, starts: IntArray, sizes: IntArray) -> pa.StringArray:
     The caller answers for valid UTF-8.
     """
     count = len(starts)
+    is_given = sizes > 0
+    valid = None if all_true(is_given) else mask_array(is_given).buffers()[1]
+    given = starts if valid is None else starts[is_given]
+    size = int(sizes.max(initial=0))
+    if len(given) and len(given) * size == int(np.maximum(sizes, 0).sum()):  # all of one size
+        offsets = np.zeros(count + 1, np.int32)
+        np.cumsum(is_given, out=offsets[1:])
+        offsets *= np.int32(size)
+        return pa.Array.from_buffers(pa.string(), count, [valid, pa.py_buffer(offsets), pa.py_buffer(windows(data, given, size))])
     edges = np.empty(2 * count + 1, np.int32)
     edges[0:-1:2] = starts
     edges[1::2] = starts + np.maximum(sizes, 0)
@@ -171,8 +228,6 @@ def strings(data: Bytes, starts: IntArray, sizes: IntArray) -> pa.StringArray:
     parts = pa.Array.from_buffers(pa.binary(), 2 * count, [None, pa.py_buffer(edges), pa.py_buffer(data)])
     every_other = np.arange(0, 2 * count, 2, dtype=np.int64)
     taken = parts.take(pa.Array.from_buffers(pa.int64(), count, [None, pa.py_buffer(every_other)]))
-    is_given = sizes > 0
-    valid = None if is_given.all() else mask_array(is_given).buffers()[1]
     return pa.Array.from_buffers(pa.string(), count, [valid, *taken.buffers()[1:]])
 
 
@@ -188,7 +243,7 @@ def words(values: list[str]) -> pa.StringArray:
 def dictionary(codes: npt.NDArray[np.int32], values: list[str]) -> pa.DictionaryArray:
     """Make a dictionary array of codes; a negative code is null."""
     is_given = codes >= 0
-    valid = None if is_given.all() else mask_array(is_given).buffers()[1]
+    valid = None if all_true(is_given) else mask_array(is_given).buffers()[1]
     indices = pa.Array.from_buffers(
         pa.int32(), len(codes), [valid, pa.py_buffer(np.ascontiguousarray(np.maximum(codes, 0)))]
     )
@@ -197,5 +252,5 @@ def dictionary(codes: npt.NDArray[np.int32], values: list[str]) -> pa.Dictionary
 
 def column(values: npt.NDArray[Any], valid: BoolArray, kind: pa.DataType) -> pa.Array:
     """Wrap a numpy array as an Arrow array of the same width, null where not ``valid``."""
-    bitmap = None if valid.all() else mask_array(valid).buffers()[1]
+    bitmap = None if all_true(valid) else mask_array(valid).buffers()[1]
     return pa.Array.from_buffers(kind, len(values), [bitmap, pa.py_buffer(np.ascontiguousarray(values))])

@@ -53,7 +53,8 @@ def rates(sums: pd.DataFrame, is_count: bool) -> pd.DataFrame:
     s = _sums(sums)
     value = _divide(s.y, s.n)
     low, high = rate_interval(s, is_count)
-    enough = (s.n >= MIN_HOURS) & (s.clusters >= MIN_CLUSTERS)
+    # where more is left out than counted, the rate is of the few whose end can be told: no estimate of all
+    enough = (s.n >= MIN_HOURS) & (s.clusters >= MIN_CLUSTERS) & (sums["excluded"].to_numpy(np.float64) <= s.n_rows)
     return _finish(sums, value, s.y, s.n, low, high, enough)
 
 

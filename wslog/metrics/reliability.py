@@ -59,7 +59,9 @@ def reliability(
     parts = [
         _named("connect_success_rate", proportions(run(engine, "connect_success", "attempts", weekly))),
         _named("drops_per_connected_hour", rates(run(engine, "drops_per_hour", "attempts", weekly), is_count=True)),
-        _named("downtime_s_per_connected_hour", rates(run(engine, "downtime_per_hour", "attempts", weekly), is_count=False)),
+        _named(
+            "downtime_s_per_connected_hour", rates(run(engine, "downtime_per_hour", "attempts", weekly), is_count=False)
+        ),
         quantiles(downtimes, [*groups, "side"], {"downtime_p50_s": 0.5}),
         _named("fallback_session_rate", proportions(run(engine, "fallback_sessions", "sessions", weekly))),
     ]

@@ -52,7 +52,11 @@ def retries(
     success = proportions(run(engine, "retries", "episodes", selection, max_retry=MAX_RETRY))
     success["metric"] = pd.Series("retry_success", index=success.index, dtype=object)
     rows = run(engine, "recovery_times", "episodes", selection)
-    times = quantiles(rows, selection.by, {"time_to_recover_p50_s": 0.5, "time_to_recover_p90_s": 0.9}) if len(rows) else success.iloc[:0]
+    times = (
+        quantiles(rows, selection.by, {"time_to_recover_p50_s": 0.5, "time_to_recover_p90_s": 0.9})
+        if len(rows)
+        else success.iloc[:0]
+    )
     times = times.assign(retry_number=pd.Series(pd.NA, index=times.index, dtype="Int64"))
     frame = arrange([success, times], [*selection.by, *KEYS])
     return frame.astype({"retry_number": "Int64"})

@@ -16,7 +16,9 @@ WITH agg AS (
          MAX(CASE WHEN has_fallback OR attempt_role = 'after_fallback' THEN poll_failed_us END) AS poll_failed_us,
          MAX(session_last_us)                                                       AS session_last_us,
          MAX_BY(attempt_role, session_order) FILTER (WHERE retry_number IS NOT NULL) AS last_role,
-         MAX_BY(COALESCE(ended_us, started_us), session_order) FILTER (WHERE retry_number IS NOT NULL) AS last_us,
+         -- a brief open gave service from its open on
+         MAX_BY(CASE WHEN attempt_role = 'brief_left' THEN COALESCE(opened_us, ended_us) ELSE COALESCE(ended_us, started_us) END, session_order)
+           FILTER (WHERE retry_number IS NOT NULL)                                  AS last_us,
          MAX_BY(retry_count, session_order) FILTER (WHERE retry_number IS NOT NULL) AS last_retry_count,
          MAX_BY(CASE WHEN said_retry >= max_retries THEN 1 ELSE 0 END, session_order) FILTER (WHERE retry_number IS NOT NULL)
                                                                                     AS is_last_exhausted,
@@ -33,7 +35,7 @@ WITH agg AS (
   SELECT *,
          CASE WHEN recovered_retry_number IS NOT NULL THEN 'recovered'
               WHEN has_fallback = 1 THEN 'fell_back'
-              WHEN last_role = 'abandoned' THEN 'left'
+              WHEN last_role IN ('abandoned', 'brief_left') THEN 'left'
               WHEN last_role = 'failed' AND is_last_exhausted = 1 THEN 'gave_up'
               -- the log goes on, longer than any client waits, and no retry was announced
               WHEN last_role IN ('failed', 'short', 'lost') AND last_retry_count = 0
@@ -78,8 +80,8 @@ WITH agg AS (
   FROM crowded
 )
 SELECT d.episode_id, d.side, d.format, d.source_id, d.source_label, d.session_id, d.session_key, d.kind,
-       d.anchor_at + INTERVAL '1' MICROSECOND * (d.started_us - d.anchor_us) AS started_at,
-       d.anchor_at + INTERVAL '1' MICROSECOND * (d.ended_us - d.anchor_us) AS ended_at,
+       d.anchor_at + INTERVAL '1' MICROSECOND * CAST(d.started_us - d.anchor_us AS DOUBLE) AS started_at,
+       d.anchor_at + INTERVAL '1' MICROSECOND * CAST(d.ended_us - d.anchor_us AS DOUBLE) AS ended_at,
        d.end_word,
        -- the attempt that began it counts if it gave no service: it failed, or died at once
        d.row_count - CASE WHEN d.trigger_role = 'lost' THEN 1 ELSE 0 END AS attempt_count,
@@ -87,10 +89,10 @@ SELECT d.episode_id, d.side, d.format, d.source_id, d.source_label, d.session_id
        CASE WHEN d.started_us IS NULL OR COALESCE(d.served_us, d.ended_us) IS NULL THEN NULL
             ELSE GREATEST(COALESCE(d.served_us, d.ended_us) - d.started_us, 0) / 1e6 END AS downtime_s,
        d.end_word <> 'recovered' AND d.served_us IS NULL AS is_right_censored,
-       CASE WHEN d.end_word = 'fell_back' THEN d.anchor_at + INTERVAL '1' MICROSECOND * (d.fallback_us - d.anchor_us) END AS fell_back_at,
-       CASE WHEN d.end_word = 'fell_back' THEN d.anchor_at + INTERVAL '1' MICROSECOND * (d.served_us - d.anchor_us) END
+       CASE WHEN d.end_word = 'fell_back' THEN d.anchor_at + INTERVAL '1' MICROSECOND * CAST(d.fallback_us - d.anchor_us AS DOUBLE) END AS fell_back_at,
+       CASE WHEN d.end_word = 'fell_back' THEN d.anchor_at + INTERVAL '1' MICROSECOND * CAST(d.served_us - d.anchor_us AS DOUBLE) END
          AS first_poll_ok_at,
-       CASE WHEN d.end_word = 'fell_back' THEN d.anchor_at + INTERVAL '1' MICROSECOND * (d.poll_failed_us - d.anchor_us) END
+       CASE WHEN d.end_word = 'fell_back' THEN d.anchor_at + INTERVAL '1' MICROSECOND * CAST(d.poll_failed_us - d.anchor_us AS DOUBLE) END
          AS last_poll_failed_at,
        d.trigger_outcome, d.trigger_close_code, COALESCE(d.least_network <> d.most_network, FALSE) AS is_network_changed,
        d.short_open_count >= 2 AS is_flapping,

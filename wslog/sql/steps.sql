@@ -6,33 +6,8 @@
 --   row_key      the row's place in the files as one number: sources by id, then line, then event of the line
 --   order_us     event_at in microseconds; for a row without a time in a log that has times, the latest time before it
 --   step         attempt, open, error or close of a WebSocket; null for every other event
-WITH facts AS (
-  SELECT source_id,
-         COUNT(session_id)                                    AS session_id_count,
-         COUNT(event_at)                                      AS timed_count,
-         COUNT(*)                                             AS event_count,
-         COUNT(*) FILTER (WHERE event IN ('attempt', 'open')) AS begin_count,
-         ROW_NUMBER() OVER (ORDER BY source_id)               AS source_rank
-  FROM events
-  GROUP BY source_id
-), labels AS (
-  SELECT source_id, MAX(source_label) AS source_label
-  FROM sources
-  GROUP BY source_id
-), filled AS (
-  -- only sources that have both: rows with and rows without a time
-  SELECT e.source_id, e.line_number, e.event_index, e.event_at,
-         MAX(unix_micros(e.event_at)) OVER (PARTITION BY e.source_id ORDER BY e.line_number, e.event_index
-                                            ROWS UNBOUNDED PRECEDING) AS filled_us
-  FROM events AS e
-  INNER JOIN facts AS f ON f.source_id = e.source_id
-  WHERE f.timed_count > 0 AND f.timed_count < f.event_count
-), untimed AS (
-  SELECT source_id, line_number, event_index, filled_us
-  FROM filled
-  WHERE event_at IS NULL
-), keyed AS (
-  SELECT e.*, l.source_label, f.begin_count,
+WITH keyed AS (
+  SELECT e.*, f.begin_count,
          f.source_rank * 10000000000000 + e.line_number * 1000 + e.event_index AS row_key,
          unix_micros(e.event_at) AS us,
          COALESCE(unix_micros(e.event_at), u.filled_us) AS order_us,
@@ -40,8 +15,7 @@ WITH facts AS (
          CASE WHEN e.event IN ('attempt', 'open', 'error', 'close') AND COALESCE(e.transport, 'websocket') = 'websocket'
               THEN e.event END AS step
   FROM events AS e
-  INNER JOIN facts AS f ON f.source_id = e.source_id
-  LEFT JOIN labels AS l ON l.source_id = e.source_id
+  INNER JOIN origins AS f ON f.source_id = e.source_id
   LEFT JOIN untimed AS u ON u.source_id = e.source_id AND u.line_number = e.line_number AND u.event_index = e.event_index
 )
 SELECT *,

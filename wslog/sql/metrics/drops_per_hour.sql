@@ -1,10 +1,10 @@
 -- drops per connected hour: connections lost (dropped, idle_timeout, closed_by_server) over hours connected; a connection
--- still open counts its hours up to the last event of its session. Left out: connections of unknown length, and those whose
--- end cannot be told from a close on purpose (a proxy's line without more).
+-- still open counts its hours up to the last event of its session. Left out: connections of unknown length (no later event
+-- of the session either), and those whose end cannot be told from a close on purpose (a proxy's line without more).
 WITH judged AS (
   SELECT {by_select}side, cluster_key, sample_weight, connected_s,
          outcome IN ('dropped', 'idle_timeout', 'closed_by_server') AS is_drop,
-         connected_s IS NULL OR outcome = 'ended_unknown' AS is_excluded
+         connected_s IS NULL OR outcome = 'ended_unknown' OR (NOT is_ended AND connected_s <= 0) AS is_excluded
   FROM attempts
   WHERE is_opened AND {window} AND {where}
 ), chosen AS (

@@ -1,6 +1,6 @@
 -- retries: of the outages of client sessions that made a k-th retry (k = retry_number, the attempt that began the outage is
 -- 0), the share where it brought the WebSocket back: opened, and not lost abnormally at once. Left out: a retry that was
--- still under way when the log ends, or that the page broke off.
+-- still under way when the log ends, that the page broke off, or whose open was not watched for long enough.
 WITH picked AS (
   SELECT {by_select}episode_id, cluster_key, sample_weight, end_word AS how_it_ended, attempt_count AS made_count, trigger_outcome AS begun_by
   FROM episodes
@@ -8,7 +8,7 @@ WITH picked AS (
 ), chosen AS (
   SELECT {by}o.retry_number, p.cluster_key, p.sample_weight,
          CASE WHEN o.attempt_role = 'recovery' THEN 1 ELSE 0 END AS y,
-         CASE WHEN o.attempt_role = 'pending' OR (o.attempt_role = 'abandoned' AND p.how_it_ended = 'left' AND o.is_last = 1)
+         CASE WHEN o.attempt_role IN ('pending', 'brief_left', 'brief_open') OR (o.attempt_role = 'abandoned' AND p.how_it_ended = 'left' AND o.is_last = 1)
               THEN 0 ELSE 1 END AS n
   FROM picked AS p
   INNER JOIN (

@@ -1,0 +1,182 @@
+"""The simulator itself: repeatable, honest about its arguments, and each ingredient does what its name says."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from wslog.cli.simulating import run
+from wslog.errors import UsageError
+from wslog.schema import EPISODE_ENDS, OUTCOMES
+from wslog.simulate import CAUSES, FORMATS, POLICIES, simulate
+from wslog.simulate.policy import policy_of
+from wslog.simulate.truth import ATTEMPTS, EPISODES, schema
+from wslog.simulate.world import BLOCKS, NETWORKS
+
+SMALL: dict[str, Any] = {"users": 60, "days": 1, "start": "2026-11-23", "seed": 3}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def truth(folder: Path, name: str) -> pd.DataFrame:
+    return pd.read_parquet(folder / f"truth_{name}.parquet")
+
+
+def test_same_arguments_same_bytes(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        simulate(tmp_path / name, **SMALL)
+    simulate(tmp_path / "other", **SMALL | {"seed": 4})
+    one, two, other = (contents(tmp_path / name) for name in ("one", "two", "other"))
+    assert one == two
+    assert set(one) == {
+        "nginx.conf",
+        "truth_attempts.parquet",
+        "truth_episodes.parquet",
+        *(
+            f"logs/{n}"
+            for n in ("haproxy_http-2026-11-23.log", "nginx_access-2026-11-23.log", "wslog_client-2026-11-23.ndjson")
+        ),
+    }
+    assert all(one[name] != other[name] for name in one if name != "nginx.conf")
+
+
+def test_truth_tables_describe_themselves(tmp_path: Path) -> None:
+    simulate(tmp_path / "sim", **SMALL)
+    for name, columns in (("attempts", ATTEMPTS), ("episodes", EPISODES)):
+        table = pq.read_table(tmp_path / "sim" / f"truth_{name}.parquet")
+        assert table.schema.equals(schema(columns), check_metadata=True)
+        assert all(field.nullable or table[field.name].null_count == 0 for field in table.schema)
+        assert all(field.metadata[b"meaning"] for field in table.schema)
+    assert set(truth(tmp_path / "sim", "attempts")["outcome"]) <= set(OUTCOMES)
+    assert set(truth(tmp_path / "sim", "episodes")["end"]) <= set(EPISODE_ENDS)
+
+
+def test_nothing_fails_in_a_world_without_ingredients(tmp_path: Path) -> None:
+    summary = simulate(tmp_path / "sim", **SMALL, scenario=[])
+    assert (summary.outages, summary.causes, summary.ends) == (0, {}, {})
+    assert set(truth(tmp_path / "sim", "attempts")["outcome"]) <= {
+        "closed_normally",
+        "closed_by_application",
+        "still_open",
+    }
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_one_ingredient_alone(tmp_path: Path, cause: str) -> None:
+    summary = simulate(tmp_path / "sim", users=250, days=1, start="2026-11-23", seed=5, scenario=[cause])
+    assert set(summary.causes) == {cause}
+    episodes = truth(tmp_path / "sim", "episodes")
+    initial = {"blocked_upgrade", "server_refused", "tls_or_clock"}
+    if cause in initial:
+        assert (episodes["kind"] == "initial").all()
+        assert not (episodes["end"] == "recovered").any()
+    elif cause == "flapping_server":
+        assert episodes["is_flapping"].any()
+    elif cause == "sleep":
+        assert ((episodes["started_at"] - episodes["lost_at"]) > pd.Timedelta(seconds=5)).all()
+    elif cause == "restart_herd":
+        herds = episodes.groupby("front_end", observed=True)["lost_at"].agg(lambda t: t.max() - t.min())
+        assert (herds < pd.Timedelta(seconds=60)).all()
+        assert set(episodes["trigger_close_code"]) == {1006, 1012}
+    elif cause == "client_bug":
+        assert set(episodes["trigger_close_code"]) == {1009}
+
+
+def test_only_some_formats(tmp_path: Path) -> None:
+    summary = simulate(tmp_path / "sim", **SMALL, formats=["haproxy_http"])
+    assert list(summary.logs) == ["logs/haproxy_http-2026-11-23.log"]
+    assert not (tmp_path / "sim" / "nginx.conf").exists()
+    assert set(FORMATS) == {"wslog_client", "nginx_access", "haproxy_http"}
+
+
+def test_sampling_leaves_the_world_as_it_is(tmp_path: Path) -> None:
+    whole = simulate(tmp_path / "whole", **SMALL)
+    part = simulate(tmp_path / "part", **SMALL, sampling=0.25)
+    assert whole.sessions == part.sessions == whole.logged_sessions
+    assert 0 < part.logged_sessions < part.sessions / 2
+    attempts = truth(tmp_path / "part", "attempts")
+    assert (attempts["sample_weight"] == 4).all()
+    assert attempts.query("is_visible")["session_id"].nunique() == part.logged_sessions
+    assert len(attempts) == whole.attempts
+    nginx = "logs/nginx_access-2026-11-23.log"
+    assert contents(tmp_path / "whole")[nginx] == contents(tmp_path / "part")[nginx]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"users": 0},
+        {"days": 0},
+        {"days": float("nan")},
+        {"sampling": 0},
+        {"sampling": 1.1},
+        {"start": "yesterday"},
+        {"start": "1066-10-14"},
+        {"scenario": ["gremlins"]},
+        {"scenario": "gremlins"},
+        {"formats": ["csv"]},
+        {"policy": "panic"},
+    ],
+)
+def test_wrong_arguments(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        simulate(tmp_path / "sim", **SMALL | wrong)
+    assert not (tmp_path / "sim").exists()
+
+
+def test_never_into_a_folder_with_files(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("precious")
+    with pytest.raises(UsageError, match="not empty"):
+        simulate(tmp_path, **SMALL)
+    with pytest.raises(UsageError, match="cannot be written"):
+        simulate(tmp_path / "mine.txt", **SMALL)
+
+
+def test_policies() -> None:
+    rng = random.Random(0)
+    reference = policy_of("reference")
+    assert [reference.delay_ms(n, 0.0, rng) for n in (1, 2, 3, 4)] == [1000, 2000, 3000, None]
+    assert (reference.max_retries, reference.poll_ms) == (3, 1000)
+    jitter = policy_of(POLICIES["full_jitter"])
+    for n, bound in ((1, 1000), (3, 4000), (9, 30_000), (5000, 30_000)):
+        waits = [jitter.delay_ms(n, 0.0, rng) or 0.0 for _ in range(500)]
+        assert 0 <= min(waits) < bound * 0.02
+        assert bound * 0.98 < max(waits) <= bound
+
+
+def test_addresses_are_for_documentation_or_private() -> None:
+    assert {block.network_type for block in BLOCKS} == set(NETWORKS)
+    assert all(64496 <= block.asn <= 64511 for block in BLOCKS)
+    assert all(block.cidr.startswith(("10.", "192.0.2.", "198.51.100.", "203.0.113.", "2001:db8:")) for block in BLOCKS)
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], as_json: bool) -> None:
+    run(
+        tmp_path / "sim",
+        **SMALL,
+        scenario="carrier, sleep",
+        formats=None,
+        sampling=0.5,
+        policy="reference",
+        as_json=as_json,
+    )
+    said = capsys.readouterr().out
+    assert ('"causes": {' if as_json else "wslog ingest") in said
+    run(
+        tmp_path / "calm",
+        **SMALL,
+        scenario="none",
+        formats="wslog_client",
+        sampling=1.0,
+        policy="reference",
+        as_json=False,
+    )
+    assert "causes: none" in capsys.readouterr().out

@@ -1,0 +1,309 @@
+"""What really happened, as tables: ``truth_attempts`` and ``truth_episodes``.
+
+Outages are found here by a small state machine over one session, written from the definitions and not from wslog's SQL, so that
+the two can be held against each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from wslog.outcomes import STABLE_S
+from wslog.schema import EPISODE_ENDS, OUTCOMES
+from wslog.simulate.records import Attempt, Life
+from wslog.simulate.world import CAUSES, SECOND
+
+LOSSES = ("dropped", "idle_timeout", "closed_by_server")
+ON_PURPOSE = ("closed_normally", "closed_by_application")
+STABLE = STABLE_S * SECOND
+
+_TYPES = {
+    "text": pa.string(),
+    "word": pa.dictionary(pa.int32(), pa.string()),
+    "int": pa.int64(),
+    "float": pa.float64(),
+    "bool": pa.bool_(),
+    "instant": pa.timestamp("us", tz="UTC"),
+}
+
+# name, type, unit, meaning, what null means ("": never null)
+ATTEMPTS = (
+    ("session_id", "text", "", "page load or app run", ""),
+    ("connection_id", "text", "", "one attempt; also in the query of the request", ""),
+    ("attempt_number", "int", "", "number of the attempt in its session, from 1", ""),
+    ("retry_number", "int", "", "which retry since the last open, 0 for none", ""),
+    ("started_at", "instant", "UTC", "when the client began to connect", ""),
+    ("opened_at", "instant", "UTC", "when the client was told that it is open", "it did not open before the logs end"),
+    ("ended_at", "instant", "UTC", "when the client noticed the end", "not before the logs end"),
+    ("lost_at", "instant", "UTC", "when the connection was gone in truth", "not before the logs end"),
+    ("outcome", "word", "", f"what the client can know of it: {' '.join(OUTCOMES)}", ""),
+    ("close_code", "int", "", "code of the client's close event", "none: open, left without a code, or killed"),
+    ("cause", "word", "", f"why it failed or was lost: {' '.join(CAUSES)}", "nothing went wrong"),
+    ("network_type", "word", "", "network on which it began", ""),
+    ("asn", "int", "", "autonomous system of the client's address (documentation numbers, RFC 5398)", ""),
+    ("address", "text", "", "the client's address", ""),
+    ("front_end", "word", "", "the proxy through which the session goes: nginx or haproxy", ""),
+    (
+        "is_at_front_end",
+        "bool",
+        "",
+        "the request came there and ended before the logs end: it has a line in that log",
+        "",
+    ),
+    ("front_end_ended_at", "instant", "UTC", "when it ended there", "no line in that log"),
+    ("http_status", "int", "", "status on that line", "no line, or no status to log"),
+    ("is_visible", "bool", "", "its session is in the sample that the client log holds", ""),
+    ("is_end_visible", "bool", "", "false when the client was killed before it could tell of the end", ""),
+    ("sample_weight", "float", "", "1 / sampling fraction", ""),
+)
+EPISODES = (
+    ("session_id", "text", "", "page load or app run", ""),
+    ("kind", "word", "", "drop or initial", ""),
+    ("cause", "word", "", f"why it began: {' '.join(CAUSES)}", ""),
+    ("started_at", "instant", "UTC", "when the client noticed the drop, or began the first failed attempt", ""),
+    (
+        "lost_at",
+        "instant",
+        "UTC",
+        "when the connection was gone in truth; the first failed attempt's start otherwise",
+        "",
+    ),
+    ("ended_at", "instant", "UTC", "when it ended as it did; the logs' end when censored", ""),
+    ("end", "word", "", f"how it ended: {' '.join(EPISODE_ENDS)}", ""),
+    (
+        "downtime_s",
+        "float",
+        "s",
+        "without service: until WebSocket was back, or the first successful poll, else until the user or the logs ended",
+        "",
+    ),
+    ("is_right_censored", "bool", "", "service was not back by then", ""),
+    (
+        "attempt_count",
+        "int",
+        "",
+        "attempts made during the outage, with the one that began it if that gave no service",
+        "",
+    ),
+    ("failed_count", "int", "", "those that did not open", ""),
+    ("short_open_count", "int", "", f"those that opened and were lost within {STABLE_S} s", ""),
+    ("is_flapping", "bool", "", "two or more opens died at once", ""),
+    ("is_network_changed", "bool", "", "the client came to another network while it lasted", ""),
+    ("fell_back_at", "instant", "UTC", "when the client began to poll", "it did not"),
+    ("first_poll_ok_at", "instant", "UTC", "first successful poll", "none"),
+    ("trigger_outcome", "word", "", "outcome of the attempt that began it", ""),
+    ("trigger_close_code", "int", "", "its close code", "none"),
+    ("network_type", "word", "", "network on which that attempt began", ""),
+    ("asn", "int", "", "autonomous system of its address", ""),
+    ("front_end", "word", "", "nginx or haproxy", ""),
+    ("is_visible", "bool", "", "its session is in the sample that the client log holds", ""),
+    (
+        "is_end_visible",
+        "bool",
+        "",
+        "false when no log can show how it ended: the page was left while waiting, or killed",
+        "",
+    ),
+    ("sample_weight", "float", "", "1 / sampling fraction", ""),
+)
+
+
+def schema(columns: tuple[tuple[str, str, str, str, str], ...]) -> pa.Schema:
+    """Return the Arrow schema of a truth table, units and meanings in the fields' metadata."""
+    return pa.schema(
+        [
+            pa.field(
+                name, _TYPES[kind], nullable=bool(null), metadata={"unit": unit, "meaning": meaning, "null_means": null}
+            )
+            for name, kind, unit, meaning, null in columns
+        ]
+    )
+
+
+# --- outages ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Outage:
+    """One outage of a session; times in µs since 1970 UTC."""
+
+    trigger: Attempt
+    started_us: int
+    attempt_count: int = 0
+    failed_count: int = 0
+    short_open_count: int = 0
+    end: str = "censored"
+    ended_us: int = 0
+    served_us: int | None = None
+    is_end_visible: bool = True
+
+    @property
+    def is_drop(self) -> bool:
+        return self.trigger.opened_us is not None
+
+    def finish(self, end: str, ended_us: int, served_us: int | None = None, is_end_visible: bool = True) -> None:
+        self.end, self.ended_us, self.served_us, self.is_end_visible = end, ended_us, served_us, is_end_visible
+
+
+def outages_of(life: Life, end_us: int, watched_us: int) -> list[Outage]:
+    """Return the outages of one visit.
+
+    The world ends at ``end_us``; the client log's last line, at ``watched_us``, is the last that anybody heard of it.
+
+    An outage begins with the loss of an open connection or with a failed attempt. An open ends it when it is not lost for
+    :data:`~wslog.outcomes.STABLE_S` s or is closed on purpose before; when the page is left before, it ended as ``left``;
+    when the client log ends before, it is censored. Without such an open it ends with the fallback, with giving up, with a page
+    that is left, or it is censored.
+    """
+    found: list[Outage] = []
+    current: Outage | None = None
+    for attempt in life.attempts:
+        lived = _lived(attempt, watched_us)
+        is_lost = attempt.outcome in LOSSES
+        if current is None:
+            current = _begin(attempt, is_lost, lived)
+            found += [current] if current else []
+            continue
+        current.attempt_count += 1
+        if lived is None:
+            current.failed_count += 1
+        elif is_lost and lived < STABLE:
+            current.short_open_count += 1
+        else:
+            _end_with(current, attempt, lived, end_us)
+            current = _begin(attempt, is_lost, lived)
+            found += [current] if current else []
+    if current is not None and not current.ended_us:
+        _end_without_open(current, life, end_us)
+    return found
+
+
+def _lived(attempt: Attempt, watched_us: int) -> int | None:
+    """Return for how long the connection was seen open, None when it did not open."""
+    if attempt.opened_us is None:
+        return None
+    return (watched_us if attempt.ended_us is None else attempt.ended_us) - attempt.opened_us
+
+
+def _begin(attempt: Attempt, is_lost: bool, lived: int | None) -> Outage | None:
+    if is_lost and lived is not None:
+        assert attempt.ended_us is not None
+        is_short = lived < STABLE
+        return Outage(attempt, attempt.ended_us, attempt_count=int(is_short), short_open_count=int(is_short))
+    if lived is None and attempt.ended_us is not None and attempt.outcome != "abandoned":
+        return Outage(attempt, attempt.started_us, attempt_count=1, failed_count=1)
+    return None
+
+
+def _end_with(outage: Outage, attempt: Attempt, lived: int, end_us: int) -> None:
+    assert attempt.opened_us is not None
+    if lived >= STABLE or attempt.outcome in ON_PURPOSE:
+        outage.finish("recovered", attempt.opened_us, attempt.opened_us)
+    elif attempt.ended_us is not None:
+        outage.finish("left", attempt.opened_us, is_end_visible=attempt.is_end_visible)
+    else:
+        outage.finish("censored", end_us)
+
+
+def _end_without_open(outage: Outage, life: Life, end_us: int) -> None:
+    last = life.attempts[-1]
+    gone_us = life.left_us or end_us
+    if life.fell_back_us is not None:
+        outage.finish("fell_back", life.fell_back_us, life.first_poll_ok_us)
+    elif life.gave_up_us is not None:
+        outage.finish("gave_up", gone_us)
+    elif last.outcome == "abandoned" and last.ended_us is not None:
+        outage.finish("left", last.ended_us)
+    elif life.left_us is not None:
+        outage.finish("left", life.left_us, is_end_visible=False)
+    else:
+        outage.finish("censored", end_us)
+
+
+# --- tables ----------------------------------------------------------------------------------------------------
+
+
+def attempt_table(lives: Iterable[Life], sampling: float, logged: frozenset[str]) -> pa.Table:
+    """Return ``truth_attempts``: one row per attempt, session by session in order of time.
+
+    ``logged`` holds the ids of the sessions that the client log has.
+    """
+    rows = [
+        (
+            a.session_id,
+            a.connection_id,
+            a.number,
+            a.retry_number,
+            a.started_us,
+            a.opened_us,
+            a.ended_us,
+            a.lost_us,
+            a.outcome,
+            a.close_code,
+            a.cause,
+            a.network_type,
+            a.asn,
+            a.address,
+            a.front_end.name,
+            a.front_end_ended_us is not None,
+            a.front_end_ended_us,
+            None if a.front_end_ended_us is None else a.http_status,
+            a.session_id in logged,
+            a.is_end_visible,
+            1.0 / sampling,
+        )
+        for life in lives
+        for a in life.attempts
+    ]
+    return _table(ATTEMPTS, rows)
+
+
+def episode_table(lives: Iterable[Life], end_us: int, sampling: float, logged: frozenset[str]) -> pa.Table:
+    """Return ``truth_episodes``: one row per outage, session by session in order of time."""
+    lives = list(lives)
+    lines = (life.entries[-1].at_us for life in lives if life.entries and life.visit.session_id in logged)
+    watched_us = max(lines, default=end_us)
+    rows = [_episode(o, life, end_us, sampling, logged) for life in lives for o in outages_of(life, end_us, watched_us)]
+    return _table(EPISODES, rows)
+
+
+def _episode(o: Outage, life: Life, end_us: int, sampling: float, logged: frozenset[str]) -> tuple[Any, ...]:
+    has_fallen = o.end == "fell_back"
+    until = o.served_us or ((life.left_us or end_us) if has_fallen else o.ended_us)
+    trigger = o.trigger
+    return (
+        trigger.session_id,
+        "drop" if o.is_drop else "initial",
+        trigger.cause,
+        o.started_us,
+        trigger.lost_us if o.is_drop else o.started_us,
+        o.ended_us,
+        o.end,
+        (until - o.started_us) / 1e6,
+        o.served_us is None,
+        o.attempt_count,
+        o.failed_count,
+        o.short_open_count,
+        o.short_open_count >= 2,
+        any(o.started_us < at <= o.ended_us for at in life.moves_us),
+        life.fell_back_us if has_fallen else None,
+        life.first_poll_ok_us if has_fallen else None,
+        trigger.outcome,
+        trigger.close_code,
+        trigger.network_type,
+        trigger.asn,
+        trigger.front_end.name,
+        trigger.session_id in logged,
+        o.is_end_visible,
+        1.0 / sampling,
+    )
+
+
+def _table(columns: tuple[tuple[str, str, str, str, str], ...], rows: list[tuple[Any, ...]]) -> pa.Table:
+    made = schema(columns)
+    values = zip(*rows, strict=True) if rows else ((),) * len(columns)
+    return pa.table([pa.array(list(v), field.type) for v, field in zip(values, made, strict=True)], schema=made)

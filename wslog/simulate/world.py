@@ -1,0 +1,307 @@
+"""Who is online, where and when: everything that is drawn before the first connection is made.
+
+All numbers are invented, in plausible sizes; nothing here was measured. Networks, addresses and AS numbers are those set
+aside for documentation or private use (RFC 5737, 3849, 1918, 5398). Every user and every visit has a generator of its own,
+seeded by name, and every property is drawn whatever the scenario is: two scenarios of one seed differ in nothing else.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from math import ceil, exp
+
+CAUSES = (
+    "idle_timeout",
+    "restart_herd",
+    "blocked_upgrade",
+    "handover",
+    "carrier",
+    "server_refused",
+    "page_left",
+    "flapping_server",
+    "sleep",
+    "tls_or_clock",
+    "random_drop",
+    "client_bug",
+)
+"""Why an outage began; also the names of the ingredients of a scenario."""
+
+SECOND = 1_000_000
+DAY = 86_400 * SECOND
+
+
+def us(seconds: float) -> int:
+    """Return seconds as whole microseconds."""
+    return round(seconds * 1e6)
+
+
+# --- where: networks and their addresses ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Network:
+    """A kind of network: its share of the users, how often it loses connections and for how long.
+
+    ``outage_s`` and ``outage_sigma`` are the median and the log's standard deviation of a log-normal duration.
+    """
+
+    type: str
+    share: float
+    drops_per_hour: float
+    outage_s: float
+    outage_sigma: float
+    effective_type: str
+    rtt_ms: int
+
+
+NETWORKS = {
+    network.type: network
+    for network in (
+        Network("wifi", 0.47, 0.25, 1.4, 1.0, "4g", 50),
+        Network("cellular", 0.27, 0.9, 3.0, 1.3, "4g", 100),
+        Network("ethernet", 0.14, 0.08, 1.0, 0.8, "4g", 25),
+        Network("vpn", 0.12, 0.2, 1.6, 1.0, "4g", 75),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Block:
+    """Addresses of one organisation: what a database of autonomous systems would say about them."""
+
+    asn: int
+    org: str
+    network_type: str
+    cidr: str
+    is_upgrade_blocked: bool = False
+
+
+BLOCKS = (
+    Block(64496, "Example Home Net", "wifi", "10.16.0.0/14"),
+    Block(64496, "Example Home Net", "wifi", "2001:db8:1000::/36"),
+    Block(64497, "Example Cable", "wifi", "203.0.113.0/24"),
+    Block(64498, "Example Mobile", "cellular", "10.64.0.0/12"),
+    Block(64498, "Example Mobile", "cellular", "2001:db8:2000::/36"),
+    Block(64499, "Example Wireless", "cellular", "198.51.100.0/24"),
+    Block(64500, "Example Campus", "ethernet", "192.0.2.0/24"),
+    Block(64500, "Example Campus", "ethernet", "10.128.0.0/16"),
+    Block(64501, "Example Corporation", "vpn", "10.200.0.0/16"),
+    Block(64502, "Example Bank", "vpn", "10.201.0.0/16", is_upgrade_blocked=True),
+)
+
+
+@cache
+def _range(cidr: str) -> tuple[int, int, bool]:
+    network = ipaddress.ip_network(cidr)
+    return int(network.network_address), network.num_addresses, network.version == 4
+
+
+def draw_place(network_type: str, rng: random.Random) -> tuple[Block, str]:
+    """Return a block of a kind of network and an address in it."""
+    block = rng.choice([b for b in BLOCKS if b.network_type == network_type])
+    first, size, is_v4 = _range(block.cidr)
+    number = first + rng.randrange(1, size - 1)
+    return block, str(ipaddress.IPv4Address(number) if is_v4 else ipaddress.IPv6Address(number))
+
+
+# --- the service ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """A proxy before the service; it ends a connection after ``idle_timeout_s`` without a byte."""
+
+    name: str
+    host: str
+    idle_timeout_s: float
+    refusal_status: int
+    is_restart_graceful: bool
+
+
+FRONT_ENDS = (
+    FrontEnd("nginx", "edge-a.example.com", 60.0, 502, is_restart_graceful=True),
+    FrontEnd("haproxy", "edge-b.example.com", 120.0, 503, is_restart_graceful=False),
+)
+
+
+@dataclass(frozen=True)
+class Restart:
+    """The servers behind a front end go away at ``at_us`` and answer again from ``up_us`` on."""
+
+    at_us: int
+    up_us: int
+    is_graceful: bool
+
+
+# --- who: users and their visits -------------------------------------------------------------------------------
+
+AGENTS = (  # (share, user agent, is an app, is a phone)
+    (0.30, "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36", False, False),
+    (0.14, "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0", False, False),
+    (0.06, "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0", False, False),
+    (0.20, "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+           "Version/18.6 Mobile/15E148 Safari/604.1", False, True),
+    (0.30, "ExampleApp/3.1 (Android 15)", True, True),
+)  # fmt: skip
+BUGGY_AGENT = AGENTS[2][1]
+"""With the ingredient client_bug this version sends messages that are too big, and is closed with 1009."""
+
+
+@dataclass(frozen=True)
+class User:
+    """One user on one device.
+
+    ``refusal`` is the HTTP status that every handshake of the user is answered with (0: none; 401: polls are refused
+    too; 403: only WebSocket is). ``has_polling`` is False for an old app that gives up when its retries are used up.
+    """
+
+    number: int
+    front_end: FrontEnd
+    agent: str
+    is_app: bool
+    is_phone: bool
+    network: Network
+    block: Block
+    address: str
+    is_quiet: bool
+    sleeps: bool
+    is_buggy: bool
+    has_polling: bool
+    is_blocked: bool
+    is_clock_wrong: bool
+    refusal: int
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A page load or app run of a user: it would like to stay until ``leave_us``."""
+
+    session_id: str
+    user: User
+    start_us: int
+    leave_us: int
+    rng: random.Random
+
+
+def rare(rng: random.Random, rate_per_hour: float) -> int:
+    """Return a time in µs until an event that comes ``rate_per_hour`` times an hour."""
+    return us(rng.expovariate(rate_per_hour / 3600))
+
+
+def lognormal(rng: random.Random, median: float, sigma: float) -> float:
+    """Return a log-normal draw."""
+    return median * exp(sigma * rng.gauss(0.0, 1.0))
+
+
+class World:
+    """The users, the visits and the restarts of a simulated span of time.
+
+    Parameters
+    ----------
+    users : int
+    start_us, end_us : int
+        Span of the logs, µs since 1970 UTC.
+    seed : int
+    ingredients : frozenset of str
+        Words of :data:`CAUSES`: what can go wrong here.
+    """
+
+    visits_per_day = (1.5, 0.75)
+    """Of a user, on weekdays and at weekends."""
+
+    def __init__(self, users: int, start_us: int, end_us: int, seed: int, ingredients: frozenset[str]) -> None:
+        self.start_us, self.end_us, self.seed, self.ingredients = start_us, end_us, seed, ingredients
+        self.users = [self._user(number) for number in range(users)]
+        self.restarts = {front_end.name: self._restarts(front_end) for front_end in FRONT_ENDS}
+
+    def has(self, ingredient: str) -> bool:
+        return ingredient in self.ingredients
+
+    def _rng(self, *name: object) -> random.Random:
+        return random.Random("/".join(map(str, (self.seed, *name))))
+
+    def _user(self, number: int) -> User:
+        rng = self._rng("user", number)
+        _, agent, is_app, is_phone = rng.choices(AGENTS, [a[0] for a in AGENTS])[0]
+        # a phone is on no cable
+        kinds = [n for n in NETWORKS.values() if not (is_phone and n.type == "ethernet")]
+        network = rng.choices(kinds, [n.share for n in kinds])[0]
+        block, address = draw_place(network.type, rng)
+        chance = {name: rng.random() for name in ("quiet", "sleeps", "polling", "clock", "refusal")}
+        refusal = (
+            0
+            if chance["refusal"] > 0.04 or not self.has("server_refused")
+            else 403
+            if chance["refusal"] < 0.025
+            else 401
+        )
+        return User(
+            number=number,
+            front_end=FRONT_ENDS[number % len(FRONT_ENDS)],
+            agent=agent,
+            is_app=is_app,
+            is_phone=is_phone,
+            network=network,
+            block=block,
+            address=address,
+            is_quiet=self.has("idle_timeout") and chance["quiet"] < 0.05,
+            sleeps=self.has("sleep") and chance["sleeps"] < 0.25,
+            is_buggy=self.has("client_bug") and agent == BUGGY_AGENT,
+            has_polling=not (is_app and chance["polling"] < 0.25),
+            is_blocked=self.has("blocked_upgrade") and block.is_upgrade_blocked,
+            is_clock_wrong=self.has("tls_or_clock") and chance["clock"] < 0.015,
+            refusal=refusal,
+        )
+
+    def _restarts(self, front_end: FrontEnd) -> list[Restart]:
+        """Draw one restart in working hours every other day (in a span below a day: one in its later half)."""
+        if not self.has("restart_herd"):
+            return []
+        rng = self._rng("restarts", front_end.name)
+        span = self.end_us - self.start_us
+        found = []
+        for day in range(0, ceil(span / DAY), 2):
+            at = day * DAY + us(rng.uniform(10, 16) * 3600) if span >= DAY else int(span * rng.uniform(0.5, 0.9))
+            down = us(lognormal(rng, 6.0, 0.5))
+            found.append(Restart(self.start_us + at, self.start_us + at + down, front_end.is_restart_graceful))
+        return found
+
+    def next_restart(self, front_end: FrontEnd, at_us: int) -> Restart | None:
+        """Return the first restart after a time."""
+        return next((r for r in self.restarts[front_end.name] if r.at_us > at_us), None)
+
+    def refused_until(self, front_end: FrontEnd, at_us: int) -> int:
+        """Return until when the front end has no server, 0 when it has one."""
+        return next((r.up_us for r in self.restarts[front_end.name] if r.at_us <= at_us < r.up_us), 0)
+
+    def visits(self) -> Iterator[Visit]:
+        """Yield the visits, user by user."""
+        for user in self.users:
+            rng = self._rng("visits", user.number)
+            for day in range(ceil((self.end_us - self.start_us) / DAY)):
+                day_us = self.start_us + day * DAY
+                # 1970-01-01 was a Thursday
+                is_weekend = (day_us // DAY + 3) % 7 >= 5
+                for k in range(_poisson(rng, self.visits_per_day[is_weekend])):
+                    visit = self._visit(user, day_us, f"{day}.{k}")
+                    if visit.start_us < self.end_us:
+                        yield visit
+
+    def _visit(self, user: User, day_us: int, name: str) -> Visit:
+        rng = self._rng("visit", user.number, name)
+        hour = min(23.99, max(0.0, rng.gauss(13.5, 3.5)))
+        start = day_us + us(hour * 3600)
+        stay = min(lognormal(rng, 1500.0, 0.9), 4 * 3600)
+        return Visit(f"{rng.getrandbits(64):016x}", user, start, start + us(stay), rng)
+
+
+def _poisson(rng: random.Random, mean: float) -> int:
+    """Return a Poisson draw (Knuth's product of uniforms: fine for small means)."""
+    count, product, bound = 0, rng.random(), exp(-mean)
+    while product > bound:
+        count, product = count + 1, product * rng.random()
+    return count
