@@ -288,8 +288,7 @@ def test_text_literals_survive_the_way_to_sql(text: str) -> None:
 def test_no_text_gets_past_the_grammar(text: str) -> None:
     try:
         rendered = parse_filter(text, ["attempts"]).sql("attempts")
-    except UsageError as error:
-        assert "\n" not in str(error)
+    except UsageError:
         return
     tree = sqlglot.parse_one(f"SELECT 1 FROM attempts WHERE {rendered}", read="spark")
     assert not list(tree.find_all(exp.Subquery, exp.Or))

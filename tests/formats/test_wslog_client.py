@@ -537,3 +537,37 @@ def test_usual_logs_are_read_column_by_column() -> None:
                 )
             )
         assert not READER.fast(batch_of(b"\n".join(lines)))[1].any()
+
+
+def test_quotes_inside_guessed_strings_are_noticed() -> None:
+    """A long string is first taken to be as long as the first line's: two values may hide in such a one."""
+    plain = '{"ts":1795420800000,"event":"open","session":"%s","ua":"%s"}'
+    good = [plain % (f"{i:032d}", "x" * (i % 50)) for i in range(3 * FEW_LINES)]
+    hidden = plain % ('a","code":1006,"reason":"' + "b" * 8, "x")
+    assert len(hidden) == len(good[1])
+    broken = plain % ('a" "code":1006,"reason":"' + "b" * 8, "x")
+    parsed = read_both("\n".join([*good, hidden, broken, *good]).encode())
+    assert [(r.index, r.reason) for r in parsed.rejects] == [(len(good) + 1, "json")]
+    assert parsed.events is not None
+    assert parsed.events["close_code"].to_pylist()[len(good)] == 1006
+
+
+def test_many_lines_of_no_shape_do_not_spoil_the_rest() -> None:
+    """So many that their quotes are not counted one by one; balanced in number with quotes hidden in good lines."""
+    good = [f'{{"ts":{1795420800000 + i},"event":"open","session":"{i:032d}"}}' for i in range(400)]
+    odd = [line[:-2] + "}" for line in good[:300]]
+    hidden = [line.replace("0000000000", '0","x":"0', 1).replace("000", "0000", 1) for line in good[:3]]
+    lines = [text for group in zip(good[:300], odd, strict=True) for text in group] + hidden + good[300:]
+    parsed = read_both("\n".join(lines).encode())
+    assert [r.reason for r in parsed.rejects] == ["json"] * 300
+    assert parsed.event_lines == 403
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+@pytest.mark.parametrize("last", ['"seq":1', '"seq":"s"', '"was_clean":true', '"code":1006', '"reason":"kicked"'])
+def test_values_at_the_buffer_end(last: str, end: str) -> None:
+    line = '{"ts":1795420800000,"event":"close",' + last + "}"
+    for count in (1, 2, 3 * FEW_LINES):
+        parsed = read_both(((line + (end or "\n")) * count).encode().removesuffix(b"" if end else b"\n"))
+        assert parsed.event_lines == count
+        assert not READER.fast(batch_of(((line + "\n") * count).encode()))[1].any()

@@ -16,10 +16,11 @@ import pyarrow as pa
 
 from wslog.formats import wslog_client_rules as rules
 from wslog.formats.contract import ROW_COLUMNS, Batch, BoolArray, IntArray, Parsed, int64_array, make_rows, mask_array
-from wslog.formats.json_lines import BOOL, NUMBER, OBJECT, STRING, Found, Path, Place, find
+from wslog.formats.json_lines import Found, Place, find
+from wslog.formats.wslog_client_shapes import BOOL, NUMBER, OBJECT, STRING, Path
 from wslog.formats.wslog_client_times import read_times
 from wslog.formats.wslog_client_values import FloatArray, column, decimals, dictionary, integers, short_codes, strings
-from wslog.formats.wslog_client_words import all_true
+from wslog.formats.wslog_client_words import all_true, equal
 from wslog.schema import CLOSE_CODE_SOURCES, ENDED_BY, ERROR_CLASSES, EVENTS, TRANSPORTS, arrow_type
 
 Codes = npt.NDArray[np.int32]
@@ -88,6 +89,9 @@ class _Columns:
         if given is None:
             return None
         data, at = self.found.data, given.place
+        only = _only_text(data, at)
+        if only is not None:
+            return self.spread(given, np.zeros(len(at.sizes), np.int32), -1), [only]
         coded = short_codes(data, at.starts, at.sizes, at.words)
         if coded is None:
             array = strings(data, at.starts, at.sizes).dictionary_encode()
@@ -148,6 +152,15 @@ class _Columns:
         if not all_true(fine):
             self.good &= self.spread(given, fine, True)
         return self.spread(given, values, 0), given.mask
+
+
+def _only_text(data: npt.NDArray[np.uint8], place: Place) -> str | None:
+    """Return the text that all values are, if it is of eight bytes or more (shorter ones are soon coded)."""
+    size = int(place.sizes[0]) if len(place.sizes) else 0
+    if size < 8 or not all_true(place.sizes == size):
+        return None
+    first = data[place.starts[0] :][:size].tobytes()
+    return first.decode() if all_true(equal(data, place.starts, first)) else None
 
 
 def _look_up(codes: Codes, mapped: list[int]) -> Codes:

@@ -26,9 +26,7 @@ _KEEP = np.array([0] + [((1 << 64) - 1) ^ ((1 << 8 * (8 - size)) - 1) for size i
 _FILL = ~_KEEP & _ZEROS
 
 
-def integers(
-    data: Bytes, starts: IntArray, sizes: IntArray, words: Words | None = None
-) -> tuple[IntArray, BoolArray]:
+def integers(data: Bytes, starts: IntArray, sizes: IntArray, words: Words | None = None) -> tuple[IntArray, BoolArray]:
     """Read decimal integers without sign.
 
     Parameters
@@ -220,7 +218,9 @@ def strings(data: Bytes, starts: IntArray, sizes: IntArray) -> pa.StringArray:
         offsets = np.zeros(count + 1, np.int32)
         np.cumsum(is_given, out=offsets[1:])
         offsets *= np.int32(size)
-        return pa.Array.from_buffers(pa.string(), count, [valid, pa.py_buffer(offsets), pa.py_buffer(windows(data, given, size))])
+        return pa.Array.from_buffers(
+            pa.string(), count, [valid, pa.py_buffer(offsets), pa.py_buffer(windows(data, given, size))]
+        )
     edges = np.empty(2 * count + 1, np.int32)
     edges[0:-1:2] = starts
     edges[1::2] = starts + np.maximum(sizes, 0)

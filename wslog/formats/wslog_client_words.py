@@ -88,9 +88,7 @@ def until(word: Words, byte: int) -> Words:
     return np.asarray(hit ^ (hit - _ONE))
 
 
-def distances(
-    data: Bytes, places: IntArray, byte: int, word: Words, second: Words
-) -> tuple[IntArray, Words]:
+def distances(data: Bytes, places: IntArray, byte: int, word: Words, second: Words) -> tuple[IntArray, Words]:
     """Find the next ``byte`` from each place on.
 
     Parameters
