@@ -36,6 +36,8 @@ def ingest(
     source_label: str | None = None,
     tz: str | None = None,
     keep_ip: bool = False,
+    asn_db: str | os.PathLike[str] | None = None,
+    id_params: str | Iterable[str] | None = None,
     final: bool = False,
     worker_count: int | None = None,
     max_reject_pct: float = 50.0,
@@ -60,6 +62,13 @@ def ingest(
         IANA zone of times that carry none.
     keep_ip : bool
         Keep raw addresses (otherwise only their keyed hash and their /24 or /48).
+    asn_db : path-like, optional
+        A MaxMind-format (.mmdb) ASN, ISP, Connection-Type or Enterprise database: fills ``network_class``, ``asn`` and
+        ``as_org`` of rows that have an address. With another database, or none, a source is read again.
+    id_params : str or iterable of str, optional
+        Parameters of the request target's query whose value becomes the ``request_id`` of server and proxy rows that have
+        none: 6 to 64 letters, digits or ``. _ ~ -``. Default connection, connection_id, conn_id, request_id, rid; empty:
+        none. Nothing else of a query is kept.
     final : bool
         A last line without newline is whole.
     worker_count : int, optional
@@ -86,6 +95,8 @@ def ingest(
         source_label=source_label,
         tz=tz,
         keep_ip=keep_ip,
+        asn_db=asn_db,
+        id_params=id_params,
         final=final,
         worker_count=worker_count,
         max_reject_pct=max_reject_pct,
@@ -102,6 +113,8 @@ def ingest_options(
     source_label: str | None,
     tz: str | None,
     keep_ip: bool,
+    asn_db: str | os.PathLike[str] | None,
+    id_params: str | Iterable[str] | None,
     final: bool,
     max_reject_pct: float,
     worker_count: int | None = None,
@@ -110,6 +123,7 @@ def ingest_options(
     from wslog.formats.contract import Options
     from wslog.formats.registry import get
     from wslog.intake.run import core_count
+    from wslog.intake.shared_ids import check_id_params
     from wslog.intake.source import IngestOptions
 
     if log_format is not None and nginx_conf is not None:
@@ -119,7 +133,13 @@ def ingest_options(
     reading = Options(log_format, _read_conf(nginx_conf), ws_path, tz)
     name = get(format).name if format else None
     workers = worker_count or min(4, core_count())
-    return IngestOptions(name, reading, source_label, keep_ip, final, workers), max_reject_pct
+    names = check_id_params(id_params)
+    networks = None
+    if asn_db is not None:
+        from wslog.intake.networks import open_database
+
+        networks = open_database(asn_db)
+    return IngestOptions(name, reading, source_label, keep_ip, final, workers, networks, names), max_reject_pct
 
 
 def _check_zone(tz: str) -> None:

@@ -137,7 +137,7 @@ COLUMNS: dict[str, Column] = _columns(
     # identity
     C("session_id", "text", "", "one page load or app run of one client", UNSAID),
     C("connection_id", "text", "", "one WebSocket object, that is one connection attempt", UNSAID),
-    C("request_id", "text", "", "id of the handshake request that several logs share (X-Request-Id, CF-Ray)", UNSAID),
+    C("request_id", "text", "", "id of the handshake request that several logs share (X-Request-Id, CF-Ray, or a parameter of the URL: --id-param)", UNSAID),
     C("attempt_number", "int32", "", "count of connection attempts in the session, from 1", UNSAID),
     C("retry_number", "int32", "", "0 for a first connect, k for the k-th retry of the current outage", UNSAID),
     C("max_retries", "int32", "", "retries the client's policy allows before it falls back", UNSAID),
@@ -174,11 +174,11 @@ COLUMNS: dict[str, Column] = _columns(
     C("longest_inbound_silence_ms", "float64", "ms", "longest time without an inbound message", UNSAID),
     # the network and the client
     C("network_type", "word", "", "kind of network the client is on", UNSAID, NETWORK_TYPES, True),
-    C("network_class", "word", "", "kind of network the client's address belongs to", "no network database was given", NETWORK_CLASSES, True),
+    C("network_class", "word", "", "kind of network the client's address belongs to; unknown: not in the database, or no rule says", "no network database was given, or the row has no address", NETWORK_CLASSES, True),
     C("effective_type", "word", "", "NetInfo effectiveType: a latency class, not a radio type", UNSAID, EFFECTIVE_TYPES, True),
     C("rtt_ms", "float64", "ms", "NetInfo rtt, rounded to 25 ms by the browser", UNSAID),
-    C("asn", "int64", "", "autonomous system number of the client's address", "no network database was given", (), True),
-    C("as_org", "word", "", "organisation of the autonomous system", "no network database was given", (), True),
+    C("asn", "int64", "", "autonomous system number of the client's address", "no network database was given, or it does not say", (), True),
+    C("as_org", "word", "", "organisation of the autonomous system", "no network database was given, or it does not say", (), True),
     C("browser", "word", "", "browser family from the user agent", UNSAID, (), True),
     C("browser_version", "word", "", "major version of the browser", UNSAID, (), True),
     C("os", "word", "", "operating system family from the user agent", UNSAID, (), True),

@@ -543,9 +543,9 @@ def test_quotes_inside_guessed_strings_are_noticed() -> None:
     """A long string is first taken to be as long as the first line's: two values may hide in such a one."""
     plain = '{"ts":1795420800000,"event":"open","session":"%s","ua":"%s"}'
     good = [plain % (f"{i:032d}", "x" * (i % 50)) for i in range(3 * FEW_LINES)]
-    hidden = plain % ('a","code":1006,"reason":"' + "b" * 8, "x")
+    hidden = plain % ('a","code":1006,"reason":"' + "b" * 7, "x")
     assert len(hidden) == len(good[1])
-    broken = plain % ('a" "code":1006,"reason":"' + "b" * 8, "x")
+    broken = hidden.replace('","code"', '" "code"')
     parsed = read_both("\n".join([*good, hidden, broken, *good]).encode())
     assert [(r.index, r.reason) for r in parsed.rejects] == [(len(good) + 1, "json")]
     assert parsed.events is not None
@@ -556,7 +556,8 @@ def test_many_lines_of_no_shape_do_not_spoil_the_rest() -> None:
     """So many that their quotes are not counted one by one; balanced in number with quotes hidden in good lines."""
     good = [f'{{"ts":{1795420800000 + i},"event":"open","session":"{i:032d}"}}' for i in range(400)]
     odd = [line[:-2] + "}" for line in good[:300]]
-    hidden = [line.replace("0000000000", '0","x":"0', 1).replace("000", "0000", 1) for line in good[:3]]
+    hidden = [line.replace('":"0000000000', '":"0","x":"00', 1) for line in good[:3]]
+    assert len(hidden[0]) == len(good[0])
     lines = [text for group in zip(good[:300], odd, strict=True) for text in group] + hidden + good[300:]
     parsed = read_both("\n".join(lines).encode())
     assert [r.reason for r in parsed.rejects] == ["json"] * 300

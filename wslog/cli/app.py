@@ -86,6 +86,21 @@ def ingest(
     keep_ip: Annotated[
         bool, typer.Option("--keep-ip", help="Keep raw client addresses (else only a keyed hash and the /24 or /48).")
     ] = False,
+    asn_db: Annotated[
+        Path | None,
+        typer.Option(
+            "--asn-db", metavar="FILE.mmdb", help="MaxMind-format ASN or ISP database: which network a client is on."
+        ),
+    ] = None,
+    id_param: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--id-param",
+            metavar="NAME",
+            help="Query parameter that holds the id which client and proxy logs share; may be repeated. "
+            "Else connection, connection_id, conn_id, request_id, rid; '' for none. Secrets are refused.",
+        ),
+    ] = None,
     final: Annotated[
         bool, typer.Option("--final", help="The files are complete: a last line without newline counts.")
     ] = False,
@@ -111,6 +126,8 @@ def ingest(
             source_label=source_label,
             tz=tz,
             keep_ip=keep_ip,
+            asn_db=asn_db,
+            id_params=id_param or None,
             final=final,
             max_reject_pct=max_reject_pct,
         )

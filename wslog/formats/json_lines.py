@@ -3,9 +3,9 @@
 Lines of one program come in few shapes: the same keys in the same order, with other values. A shape is learned from one
 line that a strict parser (orjson) accepted; its values become slots (a string, a number, true or false), the rest
 is literal text. Another line has that shape when its literals are equal byte for byte and its slots hold values of the
-same kind, and is then JSON too, since a JSON value may stand in for another of its kind. All lines are followed at once,
-literal by literal; those that differ at some place wait there for a shape of their own, so what shapes share at their
-beginning is looked at once.
+same kind, and is then JSON too, since a JSON value may stand in for another of its kind. All lines are followed
+together, literal by literal; those that differ at some place wait there for a shape of their own, so what shapes share
+at their beginning is looked at once.
 
 A string slot is taken to end where the next literal fits. Whether it holds a quote of its own is told at the end, by
 counting: the literals have all the quotes a line may have. No backslash and no control character is in the lines judged
@@ -40,7 +40,7 @@ from wslog.formats.wslog_client_words import (
 
 Bytes = npt.NDArray[np.uint8]
 
-MAX_SHAPES = 64
+MAX_SHAPES = 192
 """Shapes looked for in one batch; lines of further shapes are left to the exact path."""
 FEW_LINES = 24
 """So few lines left are cheaper one by one than by their shape."""

@@ -150,7 +150,7 @@ def _request_targets(lines: View, variable: str) -> _Targets:
     ends_well = np.logical_or.reduce([tail == _word(protocol)[0] for protocol in _PROTOCOLS])
     # shortest: "GET  HTTP/1.1"; shorter ones are judged one by one, and so is what has another shape
     is_plain = ends_well & (length > 0) & (stop - 9 >= start + length)
-    is_plain &= data[np.maximum(stop - 9, 0)] == 32
+    is_plain &= words(data, np.maximum(stop - 9, 0)) & np.uint64(255) == ord(" ")
     first, until = np.where(is_plain, start + length, start), np.where(is_plain, stop - 9, start)
     return _Targets(
         lambda rows: slices(data, first[rows], until[rows]),

@@ -25,8 +25,8 @@ from wslog.formats.web import bounds, buffer, joined, matches, slices
 Words = npt.NDArray[np.uint64]
 Places = npt.NDArray[np.int32]
 
-_BLOCK = 1 << 17
-_PART_BYTES = 1 << 21
+_SCAN_BYTES = 1 << 17
+_PART_BYTES = 1 << 21  # what fits in a second-level cache; much smaller parts cost more calls than they save
 _VALID_UTF8 = (
     rb"^(?:[\x00-\x7f]|[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xed[\x80-\x9f][\x80-\xbf]"
     rb"|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2})*$"
@@ -238,8 +238,8 @@ def _scan(template: Template, part: Batch) -> tuple[Places, BoolArray, BoolArray
     start, stop = int(part.starts[0]), _end(part)
     data, cut = part.data[start:stop], ord(template.cut) if template.cut else -1
     found, low, escapes = [np.empty(0, np.int32)], 0, 0
-    for i in range(0, len(data), _BLOCK):
-        block = data[i : i + _BLOCK]
+    for i in range(0, len(data), _SCAN_BYTES):
+        block = data[i : i + _SCAN_BYTES]
         if cut >= 0:
             found.append(np.flatnonzero(block == cut).astype(np.int32) + np.int32(start + i))
         low += int(np.count_nonzero(block.view(np.int8) < 32))  # control characters, and bytes from 128 on
@@ -307,6 +307,8 @@ def _read_times(variable: str, text: Chars) -> tuple[IntArray, BoolArray]:
     Neighbouring lines mostly tell the same minute: it is read once for all of them, and the seconds of each line added.
     """
     (n, width), at = text.shape, SECONDS_AT[variable]
+    if not n:
+        return np.zeros(0, np.int64), np.zeros(0, bool)
     tens, ones = text[:, at] - np.uint8(48), text[:, at + 1] - np.uint8(48)
     good = (tens <= 5) & (ones <= 9)
     text[:, at : at + 2] = ord("0")

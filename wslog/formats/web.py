@@ -87,9 +87,13 @@ def classify_target(target: str, options: Options, paths_count: bool = True) -> 
 
     ``paths_count`` is explained at :func:`classify_codes`.
     """
-    if options.ws_path is None and target.isascii() and target.isprintable():
+    if options.ws_path is None and _is_plain(target):
         return _classify_plain(target, paths_count)
     return KINDS[int(_classify_each(pa.array([target], pa.string()), options, paths_count)[0])]
+
+
+def _is_plain(target: str) -> bool:
+    return target.isascii() and target.isprintable()
 
 
 def _classify_plain(target: str, paths_count: bool) -> str:
@@ -142,16 +146,16 @@ def classify_codes(targets: pa.StringArray, options: Options, paths_count: bool 
         False when an Upgrade header was logged and said no: then neither the path nor ``transport=websocket``
         makes a request a WebSocket handshake; polling and SSE are still told.
     """
-    if paths_count and options.ws_path is not None:
-        check_ws_path(options)
     return _by_word(targets, lambda words: _classify_words(words, options, paths_count))
 
 
 def _classify_words(targets: pa.StringArray, options: Options, paths_count: bool) -> Codes:
-    """Judge one by one what is too little to compile patterns for."""
-    if len(targets) > _FEW or targets.null_count:
-        return _classify_each(targets, options, paths_count)
-    return np.array([KINDS.index(classify_target(t, options, paths_count)) for t in targets.to_pylist()], np.int8)
+    """Judge few plain targets one by one: it does not pay to compile patterns for them."""
+    if options.ws_path is None and len(targets) <= _FEW:
+        words = targets.to_pylist()
+        if all(word is not None and _is_plain(word) for word in words):
+            return np.array([KINDS.index(_classify_plain(word, paths_count)) for word in words], np.int8)
+    return _classify_each(targets, options, paths_count)
 
 
 def _classify_each(targets: pa.StringArray, options: Options, paths_count: bool) -> Codes:
@@ -160,6 +164,7 @@ def _classify_each(targets: pa.StringArray, options: Options, paths_count: bool)
     if len(hinted):
         codes[hinted] = _marked(take(targets, hinted), paths_count)
     if paths_count:
+        check_ws_path(options)
         open_rows = np.flatnonzero(codes == OTHER)
         paths = paths_of(take(targets, open_rows))
         found = _by_word(paths, lambda words: matches(words, options.ws_path_pattern).astype(np.int8))

@@ -30,7 +30,7 @@ def all_true(mask: BoolArray) -> bool:
 
 
 def windows(data: Bytes, places: IntArray, size: int) -> npt.NDArray[Any]:
-    """Return the ``size`` bytes from each place (none beyond the buffer's end) as one value; behind the end lie zeros."""
+    """Return the ``size`` bytes from each place (none beyond the buffer) as one value; behind its end lie zeros."""
     last = len(data) - size
     if last >= 0:
         view: npt.NDArray[Any] = np.ndarray((last + 1,), f"V{size}", data, 0, (1,))

@@ -1,4 +1,4 @@
-"""A reader's rows become rows of ``events``: URL split, user agent read, address hashed, texts cleaned.
+"""A reader's rows become rows of ``events``: URL split, user agent read, network looked up, address hashed, texts cleaned.
 
 Every conversion works on the distinct values of a column, so its cost follows the variety of a log, not its length.
 """
@@ -8,13 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from wslog.formats.contract import constant
 from wslog.intake.privacy import address_prefix, cut_secrets, hash_address
+from wslog.intake.shared_ids import DEFAULT_ID_PARAMS, ids_in
 from wslog.schema import EVENT_COLUMNS, arrow_schema
+
+if TYPE_CHECKING:
+    from wslog.intake.networks import NetworkDatabase
 
 _URL = r"^(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?:[^/?#@]*@)?(?P<host>[^/?#]*))?(?P<path>[^?#]*)"
 _WORD = pa.dictionary(pa.int32(), pa.string())
@@ -22,13 +27,15 @@ _WORD = pa.dictionary(pa.int32(), pa.string())
 
 @dataclass(frozen=True)
 class Origin:
-    """What all rows of a source share."""
+    """What all rows of a source share, and what is to be found out about them."""
 
     source_id: str
     format: str
     side: str
     key: bytes
     keep_ip: bool = False
+    networks: NetworkDatabase | None = None
+    id_params: tuple[str, ...] = DEFAULT_ID_PARAMS
 
 
 def to_events(rows: pa.Table, origin: Origin) -> pa.Table:
@@ -45,9 +52,10 @@ def to_events(rows: pa.Table, origin: Origin) -> pa.Table:
         "source_id": constant(origin.source_id, _WORD, count),
         "format": constant(origin.format, _WORD, count),
         "side": constant(origin.side, _WORD, count),
-        **_url(rows),
+        **_url(rows, origin),
         **_user_agent(_one(rows["user_agent"])),
         **_address(_one(rows["address"]), origin),
+        **_network(rows, origin),
         "error_text": _clean(_one(rows["error_text"]), origin),
         "close_reason": _clean(_one(rows["close_reason"]), origin),
     }
@@ -80,7 +88,7 @@ def _by_word(coded: pa.DictionaryArray, function: Callable[[str], str | None]) -
     )
 
 
-def _url(rows: pa.Table) -> dict[str, pa.Array]:
+def _url(rows: pa.Table, origin: Origin) -> dict[str, pa.Array]:
     given = {name: _one(rows[name]) for name in ("url_scheme", "url_host", "url_path")}
     url = _one(rows["url"])
     if url.null_count == len(url):
@@ -92,7 +100,7 @@ def _url(rows: pa.Table) -> dict[str, pa.Array]:
         "url_host": pc.ascii_lower(parts.field("host")),
         "url_path": parts.field("path"),
     }
-    made = {}
+    made = {"request_id": _request_id(_one(rows["request_id"]), coded, origin)}
     for name, values in found.items():
         empty = pc.equal(values, "")
         from_url = _recode(coded, pc.if_else(empty, pa.scalar(None, pa.string()), values))
@@ -102,6 +110,14 @@ def _url(rows: pa.Table) -> dict[str, pa.Array]:
             from_url = text.dictionary_encode()
         made[name] = from_url
     return made
+
+
+def _request_id(given: pa.Array, urls: pa.DictionaryArray, origin: Origin) -> pa.Array:
+    """Fill in what the log of a proxy or server does not say of the request's id from its target's query."""
+    if origin.side == "client" or not given.null_count:
+        return given
+    found = ids_in(urls.dictionary, origin.id_params)
+    return given if found is None else pc.coalesce(given, pc.take(found, urls.indices))
 
 
 @lru_cache(maxsize=1 << 14)
@@ -143,6 +159,21 @@ def _address(addresses: pa.Array, origin: Origin) -> dict[str, pa.Array]:
         "client_prefix": _by_word(coded, address_prefix),
         "client_address": pc.take(coded.dictionary, coded.indices) if origin.keep_ip else pa.nulls(count, pa.string()),
     }
+
+
+def _network(rows: pa.Table, origin: Origin) -> dict[str, pa.Array]:
+    """Look up the network of each address; what the log itself says of it stays."""
+    addresses = _one(rows["address"])
+    if origin.networks is None or addresses.null_count == len(addresses):
+        return {}
+    coded = _coded(addresses)
+    found = origin.networks.lookup(coded.dictionary.to_pylist())
+    made = {
+        "network_class": _recode(coded, pa.array([n and n.network_class for n in found], pa.string())),
+        "asn": pc.take(pa.array([n and n.asn for n in found], pa.int64()), coded.indices),
+        "as_org": _recode(coded, pa.array([n and n.as_org for n in found], pa.string())),
+    }
+    return {name: values for name, values in made.items() if rows[name].null_count == rows.num_rows}
 
 
 def _clean(texts: pa.Array, origin: Origin) -> pa.Array:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from blake3 import blake3
@@ -23,9 +24,13 @@ from wslog.intake.blocks import Block, Blocks, Bytes, LongLine, read_head
 from wslog.intake.enrich import Origin
 from wslog.intake.known import Match, candidates, match, spool
 from wslog.intake.parse import Chunk, read_block
+from wslog.intake.shared_ids import DEFAULT_ID_PARAMS
 from wslog.intake.streams import STDIN, ByteStream, open_stream
 from wslog.intake.writer import DayWriter, write_rejects
 from wslog.lake import Entry, LakeStore, data_name
+
+if TYPE_CHECKING:
+    from wslog.intake.networks import NetworkDatabase
 
 Progress = Callable[[int, int | None], None]
 _REJECTS_PER_FILE = 1 << 18
@@ -49,6 +54,10 @@ class IngestOptions:
         A last line without newline is whole, in plain files too.
     worker_count : int
         Threads that parse.
+    networks : NetworkDatabase or None
+        Where the network of an address is looked up.
+    id_params : tuple of str
+        Query parameters of servers' and proxies' request targets that hold the ``request_id``.
     """
 
     format: str | None = None
@@ -57,6 +66,8 @@ class IngestOptions:
     keep_ip: bool = False
     is_final: bool = False
     worker_count: int = 2
+    networks: NetworkDatabase | None = None
+    id_params: tuple[str, ...] = DEFAULT_ID_PARAMS
 
 
 @dataclass
@@ -191,6 +202,10 @@ def describe_parser(fmt: Format, options: IngestOptions) -> str:
     used = [
         f"{name}={getattr(options.reading, name)!r}" for name in fmt.uses if getattr(options.reading, name) is not None
     ]
+    if fmt.side != "client" and options.id_params != DEFAULT_ID_PARAMS:
+        used.append(f"id_params={','.join(options.id_params)!r}")
+    if options.networks:
+        used.append(f"asn_db={options.networks.describe()!r}")
     return " ".join([f"{fmt.name}/{fmt.version}", *used, *(["keep_ip"] if options.keep_ip else [])])
 
 
@@ -219,9 +234,12 @@ class _Run:
             self.source_id = self._free_id(blake3(f"{label}\0".encode() + head.tobytes()).hexdigest()[:32])
         first_line = self.earlier.lines_in + 1 if self.earlier and self.skip else 1
         head = self._skip(stream, head)
-        origin = Origin(self.source_id, self.fmt.name, self.fmt.side, self.key, self.options.keep_ip)
-        blocks = Blocks(stream, self.fmt.cut, stream.is_whole or self.options.is_final, self._on_bytes, head, self.skip)
-        pool = ThreadPoolExecutor(max(1, self.options.worker_count), thread_name_prefix="wslog")
+        fmt, options = self.fmt, self.options
+        origin = Origin(
+            self.source_id, fmt.name, fmt.side, self.key, options.keep_ip, options.networks, options.id_params
+        )
+        blocks = Blocks(stream, fmt.cut, stream.is_whole or options.is_final, self._on_bytes, head, self.skip)
+        pool = ThreadPoolExecutor(max(1, options.worker_count), thread_name_prefix="wslog")
         writer = DayWriter(self.store.staging, pool, origin)
         staged: list[Path] = []
         try:
