@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from wslog.errors import UsageError
+from wslog.formats import nginx_view
 from wslog.formats.contract import Batch, Options, parse
 from wslog.formats.nginx_access import FORMAT
 from wslog.formats.nginx_fields import TIME_ISO, TIME_LOCAL, last_item, milliseconds, time_column, time_us, unescape
@@ -299,6 +300,68 @@ def test_the_fast_path_does_the_work(number: int) -> None:
     options, lines = FILES[number]
     data = "".join(line + "\n" for line in lines * 3).encode()
     assert doubts(data, options) <= len(lines * 3) // 2
+
+
+@pytest.mark.parametrize("number", range(len(FILES)))
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_blocks_of_a_scan_join(number: int, line_end: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch is scanned block by block: where blocks meet must not show."""
+    options, lines = FILES[number]
+    spoilt = [
+        line[:at] + text + line[at:] for line in lines for at in (3, 40, 60) for text in ('"', "\\", "\r", "é", "\t")
+    ]
+    data = "".join(line + line_end for line in [*lines, *spoilt, *lines]).encode()
+    whole = read(data, options)
+    for size in (64, 300, 1000):
+        monkeypatch.setattr(nginx_view, "_SCAN_BYTES", size)
+        assert read(data, options) == whole
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[$time_local] [$time_iso8601] $status $request_uri",
+        '"$time_local" $status "$time_iso8601" "$time_local" "$request_uri"',
+        '$remote_user $time_local $status "$request_uri"',
+        "$status|$time_iso8601|$request_uri|$msec",
+    ],
+)
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_times_that_differ_are_all_read(text: str, data: st.DataObject) -> None:
+    values = {
+        "time_local": st.sampled_from(
+            [
+                "23/Nov/2026:12:41:18 +0000",
+                "23/Nov/2026:12:41:59 +0000",
+                "23/Nov/2026:12:41:60 +0000",
+                "31/Nov/2026:12:41:18 +0000",
+                "23/Nov/2026:12:42:1 +0000",
+                "23/Nov/2026:12:42:18 +00000",
+                "29/Feb/2028:23:59:00 -0530",
+                "23/Nov/2026:12:41:1x +0000",
+            ]
+        ),
+        "time_iso8601": st.sampled_from(
+            [
+                "2026-11-23T12:41:18+00:00",
+                "2026-11-23T12:41:19+00:00",
+                "2026-11-23T12:41:61+00:00",
+                "2026-11-31T12:41:18+00:00",
+                "2026-11-23T12:41:1:+00:00",
+                "2026-11-23T12:41:18",
+                "2026-11-23T12:41:18+00:000",
+            ]
+        ),
+        "msec": st.sampled_from(["1795437678.518", "1795437678.51", "x"]),
+        "status": st.sampled_from(["101", "200", "20"]),
+        "request_uri": st.sampled_from(["/ws", "/sse", "/", ""]),
+        "remote_user": st.sampled_from(["a", "-", "a b"]),
+    }
+    lines = [
+        re.sub(r"\$([a-z_0-9]+)", lambda m: data.draw(values[m[1]]), text) for _ in range(data.draw(st.integers(1, 12)))
+    ]
+    read("".join(line + "\n" for line in lines).encode(), Options(log_format=text))
 
 
 def test_faults_in_one_block_do_not_cancel() -> None:

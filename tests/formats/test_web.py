@@ -75,6 +75,19 @@ def test_any_text(targets: list[str], paths_count: bool) -> None:
     assert [KINDS[c] for c in codes] == [classify_target(t, Options(), paths_count) for t in targets]
 
 
+@pytest.mark.parametrize("is_repeated", [True, False])
+@pytest.mark.parametrize("ws_path", [None, "^/live/[0-9]+$"])
+def test_many_targets(is_repeated: bool, ws_path: str | None) -> None:
+    """Distinct values are judged once where they repeat themselves, each where they do not."""
+    options = Options(ws_path=ws_path)
+    queries = ["", "?a=1"] if is_repeated else [f"?id={i}" for i in range(400)]
+    words = [*CASES, "/live/7", "http://h/ws", "wss://h?x", "/caf\u00e9/ws"]
+    targets = [word + query for query in queries for word in words] * (20 if is_repeated else 1)
+    codes = classify_codes(pa.array(targets, pa.string()), options)
+    expected = {target: classify_target(target, options) for target in set(targets)}
+    assert [KINDS[c] for c in codes] == [expected[t] for t in targets]
+
+
 def test_own_path_pattern_replaces_the_usual_ones() -> None:
     options = Options(ws_path="^/live/[0-9]+$")
     assert classify_target("/live/7?x=1", options) == "websocket"

@@ -133,6 +133,7 @@ def test_fields_of_the_databases(fields: dict[str, Any], wanted: str) -> None:
         ("Kabelnetz Beispiel", "home"),
         ("Example Fibre Networks", "home"),
         ("Automobile Parts Ltd", "unknown"),  # whole words only
+        ("Exxon Mobil Corporation", "unknown"),
         ("Example Wireless", "unknown"),  # phones here, households there
         ("Example Telecom", "unknown"),
         ("Example Networks", "unknown"),

@@ -165,3 +165,4 @@ def test_in_the_lab_every_proxy_row_is_a_connection_of_a_client(data: Path, tmp_
     assert proxy["request_id"].notna().all()
     assert set(proxy["request_id"]) <= known
     assert proxy["request_id"].is_unique
+    assert set(events.query("side == 'proxy'")["request_id"].dropna()) <= known

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -259,6 +260,8 @@ def report(
     """Write the weekly page: one self-contained HTML file, and its charts as PNG."""
     from wslog.api import open_lake
 
+    # matplotlib keeps a list of fonts; with the lake, not in somebody's home folder
+    os.environ.setdefault("MPLCONFIGDIR", str(lake / "_wslog" / "cache" / "matplotlib"))
     page = open_lake(lake).report(out, week)
     if choose(output, json, ("table", "json")) == "json":
         import json as json_module

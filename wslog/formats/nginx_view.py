@@ -8,9 +8,8 @@ Lines with control characters, and lines too short for their time, are matched w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +25,6 @@ Words = npt.NDArray[np.uint64]
 Places = npt.NDArray[np.int32]
 
 _SCAN_BYTES = 1 << 17
-_PART_BYTES = 1 << 21  # what fits in a second-level cache; much smaller parts cost more calls than they save
 _VALID_UTF8 = (
     rb"^(?:[\x00-\x7f]|[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xed[\x80-\x9f][\x80-\xbf]"
     rb"|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2})*$"
@@ -72,8 +70,8 @@ class View:
     def edges(self, segment: int, rows: IntArray | None = None) -> tuple[IntArray, IntArray]:
         """Return where a segment starts and stops, in all lines or in some ``rows``."""
         at: IntArray | slice = slice(None) if rows is None else rows
-        start = self.starts[at] if not segment else self.cuts[at, segment - 1] + 1
-        stop = self.ends[at] if segment == self.cuts.shape[1] else self.cuts[at, segment]
+        start: Any = self.starts[at] if not segment else self.cuts[at, segment - 1] + 1
+        stop: Any = self.ends[at] if segment == self.cuts.shape[1] else self.cuts[at, segment]
         return start, stop
 
     def span(self, variable: str, rows: IntArray | None = None) -> tuple[IntArray, IntArray] | None:
@@ -148,19 +146,11 @@ def view(template: Template, batch: Batch) -> tuple[View, BoolArray, BoolArray]:
         Those of them that do not match the template.
     """
     whole = batch.compact()
-    parts = [_take_apart(template, part) for part in _parts(whole)]
-    if not parts:
-        none = np.zeros(0, bool)
-        cuts = np.empty((0, len(template.segments) - 1), np.int32)
-        return View(template, whole.data, whole.starts, whole.ends, cuts, whole.index, {}), none, none
-    shaped, odd, doubt, good = (
-        np.concatenate(masks) for masks in zip(*((p.shaped, p.odd, p.doubt, p.has_room) for p in parts), strict=True)
-    )
-    times = {}
-    for segment, (variable, _) in template.outline.times.items():
-        times[segment], is_time = _read_times(variable, np.concatenate([p.times[segment] for p in parts]))
-        good &= is_time
-    good &= matches(pa.concat_arrays([p.rest for p in parts]), template.outline.pattern)
+    cuts, odd, doubt = _scan(template, whole)
+    cuts, shaped = _by_line(cuts, whole, len(template.segments) - 1)
+    starts, ends, index = (a if shaped.all() else a[shaped] for a in (whole.starts, whole.ends, whole.index))
+    lines = View(template, whole.data, starts, ends, cuts, index, {})
+    times, good = _match(lines)
     mismatch = ~shaped
     mismatch[shaped] = ~good
     if template.escape == "json":  # there an escaped quote is no cut
@@ -170,124 +160,78 @@ def view(template: Template, batch: Batch) -> tuple[View, BoolArray, BoolArray]:
         texts = slices(whole.data, whole.starts[rows], whole.ends[rows]).view(pa.binary())
         mismatch[rows] = ~matches(texts, template.line_pattern)
     doubt |= mismatch
-    starts, ends, index = (a if shaped.all() else a[shaped] for a in (whole.starts, whole.ends, whole.index))
-    lines = View(template, whole.data, starts, ends, np.concatenate([p.cuts for p in parts]), index, times)
-    return lines.select(~doubt[shaped]), doubt, mismatch
+    return replace(lines, times=times).select(~doubt[shaped]), doubt, mismatch
 
 
-@dataclass(frozen=True)
-class _Part:
-    """What is copied from a few lines in one go, while they are in the processor's cache.
-
-    Attributes
-    ----------
-    shaped, odd, doubt : (n,) bool arrays
-        Lines with as many cuts as the template; those that need the whole pattern; those left to the exact path.
-    cuts : (m, k) int32 array
-        Where the cuts of the shaped lines are.
-    rest : (m,) binary array
-        What the outline's pattern is for.
-    times : dict of int to (m, width) uint8 array
-    has_room : (m,) bool array
-        Whether the line is long enough to hold its times.
-    """
-
-    shaped: BoolArray
-    odd: BoolArray
-    doubt: BoolArray
-    cuts: Places
-    rest: pa.BinaryArray
-    times: dict[int, Chars]
-    has_room: BoolArray
-
-
-def _parts(batch: Batch) -> Iterator[Batch]:
-    firsts = np.searchsorted(batch.starts, np.arange(0, len(batch.data), _PART_BYTES))
-    edges = sorted({*firsts.tolist(), len(batch)})
-    for a, b in pairwise(edges):
-        yield Batch(batch.data, batch.starts[a:b], batch.ends[a:b], batch.index[a:b], False)
-
-
-def _take_apart(template: Template, part: Batch) -> _Part:
-    cuts, odd, doubt = _scan(template, part)
-    count = len(template.segments) - 1
-    cuts, shaped = _by_line(cuts, part, count)
-    starts, ends = (part.starts, part.ends) if shaped.all() else (part.starts[shaped], part.ends[shaped])
-    n = len(starts)
-    lines = View(template, part.data, starts, ends, cuts.reshape(n, count), starts, {})
-    outline, times, has_room = template.outline, {}, np.ones(n, bool)
+def _match(lines: View) -> tuple[dict[int, IntArray], BoolArray]:
+    """Return the times of lines without control characters, and which of the lines match the template."""
+    outline, times, good = lines.template.outline, {}, np.ones(len(lines), bool)
     left_out = sorted({*outline.free, *outline.times})
-    edges = np.empty((n, 2 * len(left_out) + 2), np.int32)
+    edges = np.empty((len(lines), 2 * len(left_out) + 2), np.int32)
     for k, segment in enumerate(left_out):
         first, last = start, stop = lines.edges(segment)
         if segment in outline.times:
             variable, place = outline.times[segment]
             first, last = place.within(start, stop)
-            fits = (first >= start) & (last <= stop)
-            if not fits.all():
-                has_room &= fits
-                first, last = np.where(fits, first, start), np.where(fits, last, start)
-            times[segment] = _fixed(part.data, first, kind_of(variable).width or 0)
+            has_room = (first >= start) & (last <= stop)
+            if not has_room.all():
+                first, last = np.where(has_room, first, start), np.where(has_room, last, start)
+            times[segment], is_time = _read_times(variable, _fixed(lines.data, first, kind_of(variable).width or 0))
+            good &= has_room & is_time
         edges[:, 2 * k + 1], edges[:, 2 * k + 2] = first, last
-    edges[:, 0], edges[:, -1] = starts, ends
-    return _Part(shaped, odd, doubt, lines.cuts, joined(part.data, edges, pa.binary()), times, has_room)
+    edges[:, 0], edges[:, -1] = lines.starts, lines.ends
+    good &= matches(joined(lines.data, edges, pa.binary()), outline.pattern)
+    return times, good
 
 
-def _scan(template: Template, part: Batch) -> tuple[Places, BoolArray, BoolArray]:
+def _scan(template: Template, batch: Batch) -> tuple[Places, BoolArray, BoolArray]:
     """Return where the cuts are, which lines need the whole pattern, and which are left to the exact path."""
-    start, stop = int(part.starts[0]), _end(part)
-    data, cut = part.data[start:stop], ord(template.cut) if template.cut else -1
+    data, cut = batch.data, ord(template.cut) if template.cut else -1
     found, low, escapes = [np.empty(0, np.int32)], 0, 0
     for i in range(0, len(data), _SCAN_BYTES):
         block = data[i : i + _SCAN_BYTES]
         if cut >= 0:
-            found.append(np.flatnonzero(block == cut).astype(np.int32) + np.int32(start + i))
+            found.append(np.flatnonzero(block == cut).astype(np.int32) + np.int32(i))
         low += int(np.count_nonzero(block.view(np.int8) < 32))  # control characters, and bytes from 128 on
         if template.escape != "none":
             escapes += int(np.count_nonzero(block == ord("\\")))
     cuts = np.concatenate(found)
-    odd, doubt = np.zeros(len(part), bool), np.zeros(len(part), bool)
-    line_ends = len(data) - int((part.ends - part.starts).sum())
+    odd, doubt = np.zeros(len(batch), bool), np.zeros(len(batch), bool)
+    line_ends = len(data) - int((batch.ends - batch.starts).sum())
     if low != line_ends + (len(cuts) if 0 <= cut < 32 else 0):
         is_control = data == 13 if template.escape != "json" else (data < 32) & (data != 10) & (data != cut)
-        odd = _lines_with(part, is_control)
+        odd = _lines_with(batch, is_control)
         if data.max() > 127:
-            doubt = _invalid_utf8(part)
+            doubt = _invalid_utf8(batch)
     if escapes:
-        is_escaped = _lines_with(part, data == ord("\\"))
+        is_escaped = _lines_with(batch, data == ord("\\"))
         odd, doubt = odd | is_escaped, doubt | is_escaped
     return cuts, odd, doubt
 
 
-def _end(part: Batch) -> int:
-    """Return where the last line's line end stops."""
-    end = int(part.ends[-1])
-    return end + (2 if part.data[end] == 13 else 1)
-
-
-def _lines_with(part: Batch, mask: BoolArray) -> BoolArray:
+def _lines_with(batch: Batch, mask: BoolArray) -> BoolArray:
     """Return the lines in which a byte is marked, their line ends left out."""
-    at = np.flatnonzero(mask) + part.starts[0]
-    line = np.searchsorted(part.starts, at, side="right") - 1
-    found = np.zeros(len(part), bool)
-    found[line[at < part.ends[line]]] = True
+    at = np.flatnonzero(mask)
+    line = np.searchsorted(batch.starts, at, side="right") - 1
+    found = np.zeros(len(batch), bool)
+    found[line[at < batch.ends[line]]] = True
     return found
 
 
-def _by_line(cuts: Places, part: Batch, count: int) -> tuple[Places, BoolArray]:
-    """Return which lines hold ``count`` cuts, and the cuts of those."""
-    shaped = np.ones(len(part), bool)
-    if len(cuts) == count * len(part):
-        table = cuts.reshape(len(part), count)
-        if not count or ((table[:, 0] >= part.starts) & (table[:, -1] < part.ends)).all():
-            return cuts, shaped
-    first = np.append(np.searchsorted(cuts, part.starts.astype(np.int32)), len(cuts))
+def _by_line(cuts: Places, batch: Batch, count: int) -> tuple[Places, BoolArray]:
+    """Return which lines hold ``count`` cuts, and the cuts of those as rows of an array."""
+    shaped = np.ones(len(batch), bool)
+    if len(cuts) == count * len(batch):
+        table = cuts.reshape(len(batch), count)
+        if not count or ((table[:, 0] >= batch.starts) & (table[:, -1] < batch.ends)).all():
+            return table, shaped
+    first = np.append(np.searchsorted(cuts, batch.starts.astype(np.int32)), len(cuts))
     shaped = np.diff(first) == count
     pieces, at = [], 0
     for i in np.flatnonzero(~shaped).tolist():
         pieces.append(cuts[at : first[i]])
         at = first[i + 1]
-    return np.concatenate([*pieces, cuts[at:]]), shaped
+    return np.concatenate([*pieces, cuts[at:]]).reshape(-1, count), shaped
 
 
 def _fixed(data: Chars, starts: IntArray | Places, width: int) -> Chars:

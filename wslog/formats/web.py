@@ -24,7 +24,8 @@ KINDS = ("", "polling", "sse", "websocket")
 
 OTHER, POLLING, SSE, WEBSOCKET = range(4)
 
-_FEW, _SAMPLE = 64, 512
+_FEW = 64  # so few targets are judged one by one: compiling patterns for them costs more
+_SAMPLE = 512  # so many targets tell whether a column repeats itself
 
 Codes = npt.NDArray[np.int8]
 
@@ -178,7 +179,8 @@ def _by_word(values: pa.StringArray, judge: Callable[[pa.StringArray], Codes]) -
     if values.null_count or 2 * len(few.unique()) > len(few):
         return judge(values)
     coded = values.dictionary_encode()
-    return judge(coded.dictionary)[coded.indices.to_numpy()]
+    codes: Codes = judge(coded.dictionary)[coded.indices.to_numpy()]
+    return codes
 
 
 def _marked(targets: pa.StringArray, paths_count: bool) -> Codes:
@@ -225,8 +227,8 @@ def take(values: pa.Array, rows: IntArray) -> pa.Array:
 def bounds(values: pa.Array) -> tuple[IntArray, IntArray]:
     """Return where the values of a text or binary array start and stop in :func:`buffer`."""
     offsets = np.frombuffer(values.buffers()[1], np.int32)[values.offset : values.offset + len(values) + 1]
-    offsets = offsets.astype(np.int64)
-    return offsets[:-1], offsets[1:]
+    wide: IntArray = offsets.astype(np.int64)
+    return wide[:-1], wide[1:]
 
 
 def buffer(values: pa.Array) -> npt.NDArray[np.uint8]:

@@ -66,7 +66,7 @@ def ids_in(targets: pa.StringArray, names: tuple[str, ...]) -> pa.StringArray | 
     """
     if not names or not pc.any(pc.match_substring(targets, "?")).as_py():
         return None
-    start = rf"\?(?:[^#]*?&)?(?:{'|'.join(re.escape(name) for name in names)})="
+    start = rf"^[^?#]*\?(?:[^#]*?&)??(?:{'|'.join(re.escape(name) for name in names)})="
     # two passes: finding without groups is four times quicker, and most queries hold no id
     has_id = pc.fill_null(pc.match_substring_regex(targets, rf"{start}{_ID}(?:[&#]|$)"), False)
     if not pc.any(has_id).as_py():
