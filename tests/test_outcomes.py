@@ -109,7 +109,10 @@ def test_the_list_is_well_formed() -> None:
         (close(1006, "inferred", error_class="timeout", ended_by="client"), "dropped"),
         # a library that reports 1000 for an attempt that never opened does not make it a normal close
         (
-            [*failed(0, 1)[:1], {"event": "close", "s": 1, "close_code": 1000, "close_code_source": "library_synthetic"}],
+            [
+                *failed(0, 1)[:1],
+                {"event": "close", "s": 1, "close_code": 1000, "close_code_source": "library_synthetic"},
+            ],
             "never_opened",
         ),
         # 499: the client left before the answer

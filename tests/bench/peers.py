@@ -7,9 +7,24 @@ import re
 import sys
 from pathlib import Path
 
-NGINX_NAMES = (
-    ["addr", "ident", "remote_user", "t0", "tz", "request", "status", "bytes", "referer", "ua", "rt", "upstream", "urt", "conn", "conn_requests", "req_length"]
-)
+NGINX_NAMES = [
+    "addr",
+    "ident",
+    "remote_user",
+    "t0",
+    "tz",
+    "request",
+    "status",
+    "bytes",
+    "referer",
+    "ua",
+    "rt",
+    "upstream",
+    "urt",
+    "conn",
+    "conn_requests",
+    "req_length",
+]
 CLIENT_COLUMNS = {
     "ts": "TIMESTAMP",
     "event": "VARCHAR",

@@ -274,7 +274,8 @@ def report(
 @app.command()
 def explain(
     code: Annotated[
-        str, typer.Argument(help='A close code (1006), its name ("going away") or the HTTP status of a handshake (502).')
+        str,
+        typer.Argument(help='A close code (1006), its name ("going away") or the HTTP status of a handshake (502).'),
     ],
     lake: Annotated[
         Path | None, typer.Option("--lake", help="Say also what this lake shows about it.", show_default=False)
@@ -297,7 +298,9 @@ def simulate(
     start: Annotated[str, typer.Option("--start", help="First day (ISO date, UTC).")] = "2026-01-05",
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same bytes.")] = 1,
     scenario: Annotated[str, typer.Option("--scenario", help="Ingredients (comma list), all or none.")] = "all",
-    formats: Annotated[str | None, typer.Option("--formats", help="Log formats (comma list); all when not given.")] = None,
+    formats: Annotated[
+        str | None, typer.Option("--formats", help="Log formats (comma list); all when not given.")
+    ] = None,
     sampling: Annotated[float, typer.Option("--sampling", help="Share of sessions that are logged.")] = 1.0,
     policy: Annotated[str, typer.Option("--policy", help="Reconnect policy of the clients.")] = "reference",
     output: Annotated[str, typer.Option("--output", "-o", help="table or json.")] = "table",

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from wslog.formats.contract import MAX_LINE_BYTES, Batch, Reader, Reject, int64_array, parse
 from wslog.intake.blocks import Block, LongLine
+from wslog.schema import RAW_COLUMNS
 
 _BOM = b"\xef\xbb\xbf"
 _WHITESPACE = np.isin(np.arange(256), np.frombuffer(b" \t\r\v\f", np.uint8))
@@ -75,12 +76,21 @@ def read_block(reader: Reader, block: Block) -> Chunk:
         if parsed.events is not None and parsed.events.num_rows:
             index = np.asarray(parsed.events["line_index"].combine_chunks())
             places = [int64_array(index), int64_array(batch.starts[index] + offset)]
-            columns = parsed.events.drop_columns(["line_index"])
+            columns = _coded(parsed.events.drop_columns(["line_index"]))
             chunk.rows = pa.Table.from_arrays(
                 [*columns.columns, *places], names=[*columns.column_names, "line_number", "byte_offset"]
             )
     chunk.rejects = [_span(batch, reject, offset) for reject in sorted(rejects)]
     return chunk
+
+
+def _coded(rows: pa.Table) -> pa.Table:
+    """Code the raw texts: URLs and user agents repeat, and rows wait in memory until a file part is full."""
+    for name in RAW_COLUMNS:
+        column = rows[name]
+        if column.null_count < len(column) and not pa.types.is_dictionary(column.type):
+            rows = rows.set_column(rows.schema.get_field_index(name), name, column.dictionary_encode())
+    return rows
 
 
 def _screen(batch: Batch, chunk: Chunk) -> tuple[Batch, list[Reject]]:

@@ -9,12 +9,12 @@ from pathlib import Path
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from wslog.version import __version__
 from wslog.errors import EXIT_CANNOT_WRITE, WslogError
 from wslog.report import account, headline, sections
 from wslog.report.blocks import Book, Section
 from wslog.report.lake import MetricLake
 from wslog.report.weeks import monday_of, pick
+from wslog.version import __version__
 
 _LEADING = ("client", "proxy", "server")
 
