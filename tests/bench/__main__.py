@@ -66,6 +66,8 @@ def contestants(kind: str, source: Path, work: Path, is_slow_included: bool) -> 
         "wslog": [python, "-m", "wslog", "ingest", str(source), "--lake", str(work / "lake"), "--json", *extra],
         "duckdb": [python, "-m", "tests.bench.peers", f"duckdb_{kind}", str(source), str(work)],
     }
+    if kind == "nginx":  # with the work an access log needs before it can be asked anything
+        found["duckdb+"] = [python, "-m", "tests.bench.peers", "duckdb_nginx_same", str(source), str(work)]
     if is_slow_included:
         found["python"] = [python, "-m", "tests.bench.peers", f"python_{kind}", str(source), str(work)]
         if kind == "nginx" and shutil.which("goaccess"):
