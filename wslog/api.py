@@ -139,7 +139,9 @@ def ingest_options(
         from wslog.intake.networks import open_database
 
         networks = open_database(asn_db)
-    return IngestOptions(name, reading, source_label, keep_ip, final, workers, networks, names), max_reject_pct
+    return IngestOptions(
+        name, reading, source_label, keep_ip, final, workers, networks=networks, id_params=names
+    ), max_reject_pct
 
 
 def _check_zone(tz: str) -> None:

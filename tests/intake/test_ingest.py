@@ -11,6 +11,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -26,6 +28,7 @@ from wslog.errors import (
     UsageError,
 )
 from wslog.intake.run import IngestReport
+from wslog.intake.workers import WORTH_FORKING_BYTES
 from wslog.lake import LakeStore
 
 if sys.version_info >= (3, 14):
@@ -278,6 +281,36 @@ def test_threads_do_not_change_the_files(tmp_path: Path) -> None:
         wslog.ingest(tmp_path / "a", tmp_path / f"lake{workers}", worker_count=workers)
         names.append(sorted(f["path"] for e in LakeStore(tmp_path / f"lake{workers}").entries() for f in e.files))
     assert names[0] == names[1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the command line uses threads too")
+def test_forked_processes_make_the_same_lake(tmp_path: Path) -> None:
+    broken = LOG[:9000] + b"{broken\n" + LOG[9000:]
+    (tmp_path / "a").write_bytes(broken * (WORTH_FORKING_BYTES // len(broken) + 10))
+    command = [
+        sys.executable,
+        "-m",
+        "wslog",
+        "ingest",
+        str(tmp_path / "a"),
+        "--lake",
+        str(tmp_path / "forked"),
+        "--json",
+    ]
+    forked = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    threaded = wslog.ingest(tmp_path / "a", tmp_path / "threaded")
+    assert forked["totals"] == threaded.totals
+    tables = []
+    for lake in ("forked", "threaded"):
+        files = LakeStore(tmp_path / lake).event_files()
+        tables.append(pa.concat_tables(pq.read_table(f, partitioning=None) for f in files).unify_dictionaries())
+    assert [Path(f).name for f in LakeStore(tmp_path / "forked").event_files()] == [Path(f).name for f in files]
+    one, two = (t.combine_chunks().sort_by([("line_number", "ascending")]) for t in tables)
+    assert all(one[name].cast("string").equals(two[name].cast("string")) for name in one.column_names)
+    assert (
+        wslog.open_lake(tmp_path / "forked").rejects()["byte_offset"].tolist()
+        == wslog.open_lake(tmp_path / "threaded").rejects()["byte_offset"].tolist()
+    )
 
 
 def test_nothing_private_reaches_the_lake(tmp_path: Path) -> None:

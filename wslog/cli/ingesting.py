@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ def run(paths: list[str], lake: Path, as_json: bool, **options: Any) -> int:
     from wslog.intake.run import ingest_paths
 
     reading, max_reject_pct = ingest_options(**options)
+    reading = replace(reading, may_fork=True)
     with _Progress() as progress:
         report = ingest_paths(paths, lake, reading, max_reject_pct, on_source=progress.start, on_report=progress.done)
     if as_json:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,9 +22,10 @@ from wslog.formats.registry import detect
 from wslog.intake.blocks import Block, Blocks, Bytes, LongLine, read_head
 from wslog.intake.enrich import Origin
 from wslog.intake.known import Match, candidates, match, spool
-from wslog.intake.parse import Chunk, read_block
+from wslog.intake.parse import Chunk
 from wslog.intake.shared_ids import DEFAULT_ID_PARAMS
 from wslog.intake.streams import STDIN, ByteStream, open_stream
+from wslog.intake.workers import Waiting, Workers
 from wslog.intake.writer import DayWriter, write_rejects
 from wslog.lake import Entry, LakeStore, data_name
 
@@ -53,7 +53,9 @@ class IngestOptions:
     is_final : bool
         A last line without newline is whole, in plain files too.
     worker_count : int
-        Threads that parse.
+        Threads or processes that parse.
+    may_fork : bool
+        Large inputs may be parsed by forked processes; for a process that does nothing else.
     networks : NetworkDatabase or None
         Where the network of an address is looked up.
     id_params : tuple of str
@@ -66,6 +68,7 @@ class IngestOptions:
     keep_ip: bool = False
     is_final: bool = False
     worker_count: int = 2
+    may_fork: bool = False
     networks: NetworkDatabase | None = None
     id_params: tuple[str, ...] = DEFAULT_ID_PARAMS
 
@@ -239,11 +242,11 @@ class _Run:
             self.source_id, fmt.name, fmt.side, self.key, options.keep_ip, options.networks, options.id_params
         )
         blocks = Blocks(stream, fmt.cut, stream.is_whole or options.is_final, self._on_bytes, head, self.skip)
-        pool = ThreadPoolExecutor(max(1, options.worker_count), thread_name_prefix="wslog")
-        writer = DayWriter(self.store.staging, pool, origin)
+        workers = Workers(reader, options.worker_count, options.may_fork, stream)
+        writer = DayWriter(self.store.staging, workers.writers, origin)
         staged: list[Path] = []
         try:
-            for chunk in self._chunks(blocks, reader, pool, stream, progress):
+            for chunk in self._chunks(blocks, workers, stream, progress):
                 first_line = self._account(chunk, first_line, report, writer)
             written = writer.finish()
             staged = [path for path, *_ in written]
@@ -251,7 +254,7 @@ class _Run:
             self._finish(stream, blocks, report)
             self._commit(written, report)
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            workers.close()
             writer.discard()
             for path in [*staged, *(p for p, _ in self.reject_files)]:
                 path.unlink(missing_ok=True)
@@ -284,12 +287,12 @@ class _Run:
             self.head_mark = (size, blake3(data[:size]).hexdigest())
 
     def _chunks(
-        self, blocks: Blocks, reader: Reader, pool: ThreadPoolExecutor, stream: ByteStream, progress: Progress | None
+        self, blocks: Blocks, workers: Workers, stream: ByteStream, progress: Progress | None
     ) -> Iterator[Chunk]:
         """Parse blocks in the pool, a few at a time; yield them in order."""
-        waiting: deque[Future[Chunk] | LongLine] = deque()
+        waiting: deque[Waiting | LongLine] = deque()
         for piece in blocks:
-            waiting.append(pool.submit(read_block, reader, piece) if isinstance(piece, Block) else piece)
+            waiting.append(workers.parse(piece) if isinstance(piece, Block) else piece)
             if progress:
                 progress(stream.raw_bytes, stream.raw_size)
             while len(waiting) > self.options.worker_count + 1:
@@ -392,5 +395,5 @@ class _Run:
         return entry, staged
 
 
-def _result(piece: Future[Chunk] | LongLine) -> Chunk:
+def _result(piece: Waiting | LongLine) -> Chunk:
     return Chunk.of_long_line(piece) if isinstance(piece, LongLine) else piece.result()
