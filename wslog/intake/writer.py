@@ -22,7 +22,7 @@ from wslog.schema import COLUMNS, EVENT_COLUMNS, arrow_schema
 _DAY_US = 86_400_000_000
 _NO_DAY = np.iinfo(np.int64).min
 _MAX_RUNS = 64
-FLUSH_BYTES = 48 << 20
+FLUSH_BYTES = 24 << 20
 _PLAIN_INTEGERS = (
     "line_number",
     "byte_offset",
