@@ -54,6 +54,12 @@ def test_ingest_json_is_the_account_and_nothing_else(tmp_path: Path) -> None:
     assert done.stderr.splitlines() == ["nowhere.log: refused (not_found): no such file"]
 
 
+def test_an_empty_file_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "empty.log").write_bytes(b"")
+    done = run("ingest", tmp_path / "empty.log", "--lake", tmp_path / "lake")
+    assert done.stderr == f"{tmp_path / 'empty.log'}: empty file\n"
+
+
 def test_ingest_prints_the_account(tmp_path: Path) -> None:
     done = run("ingest", "data/demo/generated/generated-client-2026-W47.ndjson.gz", "--lake", tmp_path / "lake")
     for word in ("lines in", "event lines", "rejected", "ignored", "wslog_client", "ingested"):

@@ -111,6 +111,8 @@ def troubles(source: SourceReport) -> list[str]:
     lines = []
     if source.status == "refused":
         lines.append(f"{source.path}: refused ({source.reason}): {source.message}")
+    if source.status == "ingested" and source.message:
+        lines.append(f"{source.path}: {source.message}")
     if source.status == "partial":
         lines.append(f"{source.path}: read in part ({source.reason}): {source.message}")
     if source.pending_bytes and source.status != "partial":
