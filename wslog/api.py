@@ -19,6 +19,7 @@ from wslog.lake import LakeStore
 if TYPE_CHECKING:
     import pandas as pd
 
+    from wslog.diagnosis import Diagnosis
     from wslog.engine import Engine
     from wslog.explain.model import Explanation
     from wslog.intake.run import IngestReport
@@ -280,6 +281,20 @@ class Lake:
         from wslog.metrics.reliability import reliability
 
         return reliability(self.engine, by, since, until, week, where)
+
+    def diagnose(
+        self,
+        by: Sequence[str] = (),
+        session: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        week: str | None = None,
+        where: str | None = None,
+    ) -> Diagnosis:
+        """Name the cause of every abnormal end and failed connect; see :func:`wslog.diagnosis.diagnose`."""
+        from wslog.diagnosis import diagnose
+
+        return diagnose(self.engine, by, session, since, until, week, where)
 
     def explain(self, code: str | int, lang: str = "en") -> Explanation:
         """Explain a close code or HTTP status, with what this lake shows about it; see :func:`wslog.explain.explain`."""

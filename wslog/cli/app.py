@@ -231,6 +231,25 @@ def reliability(
 
 
 @app.command()
+def diagnose(
+    lake: LakeOption,
+    session: Annotated[str | None, typer.Option("--session", help="Tell the story of one session.")] = None,
+    by: ByOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    week: WeekOption = None,
+    where: WhereOption = None,
+    output: Annotated[str, typer.Option("--output", "-o", help="table or json.")] = "table",
+    json: JsonOption = False,
+) -> None:
+    """Why: the cause of every abnormal end and failed connect, with evidence and what to change."""
+    from wslog.cli.diagnosing import run
+
+    kind = choose(output, json, ("table", "json"))
+    run(lake, by=by, session=session, since=since, until=until, week=week, where=where, kind=kind)
+
+
+@app.command()
 def table(
     name: Annotated[str, typer.Argument(help="events, attempts, episodes, sources or rejects.")],
     lake: LakeOption,

@@ -1,0 +1,137 @@
+"""``wslog diagnose``: print why connections failed, in plain words first."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wslog.cli.output import print_table, to_json
+from wslog.errors import EXIT_PIPE_CLOSED
+from wslog.safe_text import terminal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from wslog.diagnosis import Diagnosis
+
+_WIDTH = 100
+_SHOWN = 20
+
+
+def run(
+    lake: Path,
+    *,
+    by: str | None = None,
+    session: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    week: str | None = None,
+    where: str | None = None,
+    kind: str = "table",
+) -> None:
+    """Diagnose a lake and print the answer.
+
+    Parameters
+    ----------
+    lake : Path
+    by : str, optional
+        Comma-separated grouping columns of the table of causes.
+    session : str, optional
+        Tell the story of this session instead.
+    since, until, week, where : str, optional
+    kind : str
+        ``table`` (text) or ``json`` (findings, causes, attempts and, with a session, its story).
+
+    Raises
+    ------
+    UsageError, LakeDamagedError
+    """
+    from wslog.api import open_lake
+    from wslog.diagnosis import diagnose
+
+    columns = [column.strip() for column in by.split(",") if column.strip()] if by else []
+    found = diagnose(open_lake(lake).engine, columns, session, since, until, week, where)
+    try:
+        if kind == "json":
+            sys.stdout.write(as_json(found) + "\n")
+        elif found.story is not None and session is not None:
+            sys.stdout.write(story_text(found.story, session))
+        else:
+            sys.stdout.write(findings_text(found))
+            sys.stdout.flush()
+            print_table(found.causes, "causes")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # the reader of the pipe has left: nothing is wrong, and the flush at exit must not complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(EXIT_PIPE_CLOSED) from None
+
+
+def as_json(found: Diagnosis) -> str:
+    """Return the whole answer as one JSON object."""
+    frames: dict[str, Any] = {"findings": found.findings, "causes": found.causes, "attempts": found.attempts}
+    if found.story is not None:
+        frames["story"] = found.story
+    return json.dumps({name: json.loads(to_json(frame)) for name, frame in frames.items()}, indent=1)
+
+
+def findings_text(found: Diagnosis) -> str:
+    """Return what was found: what, how many, how sure, what to change."""
+    total = len(found.attempts)
+    if not total:
+        return "no abnormal end and no failed connect in this selection\n"
+    sides = ", ".join(f"{count:,} in {side} logs" for side, count in found.attempts["side"].value_counts().items())
+    lines = [f"{total:,} abnormal ends and failed connects ({sides})"]
+    if not (found.attempts["side"] == "client").any():
+        lines.append("No client log: clients that could not reach these servers are not in it.")
+    if found.findings.empty:
+        lines.append("Nothing stands out: too little evidence for any cause, or none.")
+    for number, row in enumerate(found.findings.head(_SHOWN).to_dict("records"), 1):
+        lines += _finding_lines(number, row)
+    if len(found.findings) > _SHOWN:
+        lines.append(f"… {len(found.findings) - _SHOWN} smaller findings: --json tells all")
+    unexplained = float((found.attempts["cause"] == "unexplained").mean())
+    lines += ["", f"{100 * unexplained:.0f} % are unexplained: 1006 alone is no evidence.", ""]
+    return "\n".join(lines) + "\n"
+
+
+def _finding_lines(number: int, row: dict[Any, Any]) -> list[str]:
+    sessions = f"{row['size']:,} attempts, {row['session_count']:,} sessions"
+    if row["rule_id"] == "blocked_network":
+        sessions = f"{row['session_count']:,} sessions"
+    q = row["q_value"]
+    chance = "" if q != q else ", chance below 1e-9" if q < 1e-9 else f", chance {q:.1g}"
+    parts = (
+        ("", f"{number}. {row['cause'].replace('_', ' ')}: {row['what']}"),
+        ("   how many: ", sessions),
+        ("   how sure: ", f"{row['confidence']}{chance} ({row['evidence']})"),
+        ("   change: ", row["remedy"]),
+    )
+    lines = [""]
+    for head, text in parts:
+        lines += textwrap.wrap(terminal(str(text)), _WIDTH, initial_indent=head, subsequent_indent="   ")
+    return lines
+
+
+def story_text(story: pd.DataFrame, session: str) -> str:
+    """Return the story of a session, one event a line."""
+    lines = [terminal(f"session {session}")]
+    for row in story.to_dict("records"):
+        at = row["event_at"]
+        when = (
+            "(no time)              "
+            if at is None or at != at
+            else f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d}"
+        )
+        cause = row["cause"]
+        why = ""
+        if isinstance(cause, str):
+            sure = f", {row['confidence']}" if isinstance(row["confidence"], str) else ""
+            seen = f": {row['evidence']}" if isinstance(row["evidence"], str) else ""
+            why = f"  <- {cause}{sure}{seen}"
+        lines.append(terminal(f"{when}  {row['what']}{why}"))
+    return "\n".join(lines) + "\n"

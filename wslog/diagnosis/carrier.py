@@ -1,0 +1,78 @@
+"""Mobile networks that lose connections more often than others: a rate, so the single loss is only more likely than not theirs."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from wslog.diagnosis.model import BoolArray, Finding, Fired, FloatArray, Observed, named, numbers, words
+
+MIN_LOSSES = 10
+MIN_SESSIONS = 10
+MIN_HOURS = 1.0
+MIN_RATIO = 2.0
+SURE_RATIO = 4.0
+Z95 = 1.96
+
+
+def detect(seen: Observed, exposure: pd.DataFrame, unexplained: BoolArray) -> Fired:
+    """Return losses on mobile networks when their rate, of losses nothing else explains, is more than twice that elsewhere.
+
+    Parameters
+    ----------
+    seen : Observed
+    exposure : pandas.DataFrame
+        Connected seconds by session and kind of network.
+    unexplained : (cases,) bool array
+
+    Notes
+    -----
+    With a rate ratio above 2 each such loss is more likely than not due to what the network adds (probability of
+    causation, Greenland and Robins 1988); the lower end of the ratio's 95 % interval is asked for. Its variance is that of
+    the two rates' linearised ratios, sessions as clusters.
+    """
+    fired = Fired()
+    mobile = (seen.words("network_type") == "cellular") | (
+        np.isin(seen.words("network_type"), ("", "unknown", "other")) & (seen.words("network_class") == "mobile")
+    )
+    lost = (seen.words("side") == "client") & (seen.words("outcome") == "dropped") & seen.opened & unexplained
+    is_mobile = (words(exposure, "network_type") == "cellular") | (
+        np.isin(words(exposure, "network_type"), ("", "unknown", "other"))
+        & (words(exposure, "network_class") == "mobile")
+    )
+    known = is_mobile | np.isin(words(exposure, "network_type"), ("wifi", "ethernet", "vpn"))
+    here = _rate(seen, lost & mobile, exposure[is_mobile])
+    rest = _rate(seen, lost & ~mobile & (seen.words("network_type") != "unknown"), exposure[known & ~is_mobile])
+    if here is None or rest is None or (lost & mobile).sum() < MIN_LOSSES:
+        return fired
+    ratio = here[0] / rest[0]
+    low = ratio * math.exp(-Z95 * math.sqrt(here[1] + rest[1]))
+    if low <= MIN_RATIO:
+        return fired
+    mask = lost & mobile
+    sure = "medium" if low >= SURE_RATIO else "low"
+    text = f"{here[0]:.2g} losses per connected hour against {rest[0]:.2g} elsewhere, ratio at least {low:.2g}"
+    fired.hit(
+        "carrier_rate", mask, sure, [f"{t}; {text}" for t in named([("network", seen.words("network_type"))], mask)]
+    )
+    sessions = len(set(seen.words("cluster_key")[mask]))
+    what = f"mobile networks lose connections {ratio:.1f} times as often as others: {int(mask.sum())} losses"
+    fired.findings.append(Finding("carrier_rate", what, int(mask.sum()), sessions, text, sure, statistic=ratio))
+    return fired
+
+
+def _rate(seen: Observed, mask: BoolArray, exposure: pd.DataFrame) -> tuple[float, float] | None:
+    """Return losses per connected hour (half a loss added) and the variance of its logarithm; None below the floor."""
+    if exposure["cluster_key"].nunique() < MIN_SESSIONS or numbers(exposure, "connected_s").sum() < MIN_HOURS * 3600:
+        return None
+    hours = pd.Series(numbers(exposure, "connected_s") / 3600, index=words(exposure, "cluster_key"))
+    hours = hours.groupby(level=0).sum()
+    weights = pd.Series(seen.numbers("sample_weight")[mask], index=seen.words("cluster_key")[mask], dtype="float64")
+    losses = weights.groupby(level=0).sum().reindex(hours.index, fill_value=0.0)
+    y: FloatArray = np.asarray(losses, dtype=np.float64)
+    n: FloatArray = np.asarray(hours, dtype=np.float64)
+    rate = (y.sum() + 0.5) / n.sum()
+    spread = float(((y - rate * n) ** 2).sum())
+    return float(rate), max(spread / (rate * n.sum()) ** 2, 1 / (y.sum() + 0.5))

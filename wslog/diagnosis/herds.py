@@ -1,0 +1,241 @@
+"""Herds: many sessions of one host lost within seconds, and the connects that failed until the servers were back (R2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from wslog.diagnosis.direct import answered
+from wslog.diagnosis.model import BoolArray, Finding, Fired, FloatArray, IntArray, Observed, numbers, words
+from wslog.diagnosis.tails import negative_binomial_tail
+from wslog.outcomes import STABLE_S
+
+WINDOWS_S = (1.0, 3.0, 10.0)
+AROUND_S = 300.0
+MIN_SESSIONS = 5
+MIN_NETWORKS = 2
+MAX_CHANCE = 0.01
+MIN_AROUND_S = 120.0
+"""Less log than this around a herd tells no usual number: a test run of some seconds is no herd."""
+
+REFUSED_GAP_S = 30.0
+REFUSED_FOR_S = 600.0
+SERVER_SAYS = (1001, 1011, 1012, 1013)
+_NOBODY = np.zeros(0, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Herd:
+    """Losses within [from_us, until_us] of one host and side; ``members`` are positions of cases."""
+
+    from_us: float
+    until_us: float
+    members: IntArray
+    session_count: int
+    usual: float
+    chance: float
+    is_said: bool
+
+
+@dataclass(frozen=True)
+class Burst:
+    """A window that holds too many sessions; ``is_known``: enough of the log lies around it to know how many are usual."""
+
+    from_s: float
+    until_s: float
+    chance: float
+    usual: float
+    is_known: bool
+
+
+def detect(seen: Observed) -> Fired:
+    """Return herds of lost connections and what failed in their wake."""
+    fired = Fired()
+    at, place = seen.numbers("at_us"), _places(seen)
+    # a session that loses one open after the other counts for itself, not for a herd
+    flaps = seen.flags("is_flapping") & (seen.numbers("lifetime_s") < STABLE_S)
+    lost = seen.opened & ~np.isnan(at) & ~flaps
+    status, _ = answered(seen)
+    failed_alike = ~seen.opened & ((status >= 500) | (seen.words("error_class") == "refused"))
+    for name in sorted(set(place[lost])):
+        here = np.flatnonzero(lost & (place == name)).astype(np.int64)
+        for herd in herds_of(seen, here[np.argsort(at[here], kind="stable")]):
+            wake = _wake(herd, at, failed_alike & (place == name))
+            _tell(seen, fired, "herd_loss", herd, wake, str(name).split("\t"))
+    told = _told(seen, fired)
+    _other_view(seen, fired, told & ~failed_alike, "herd_loss")
+    _other_view(seen, fired, told & failed_alike, "herd_refusal")
+    told = _told(seen, fired)
+    for name in sorted(set(place[failed_alike])):
+        # servers that are away refuse everybody, whether or not the log also tells who was lost
+        here = np.flatnonzero(failed_alike & ~told & (place == name) & ~np.isnan(at)).astype(np.int64)
+        for herd in herds_of(seen, here[np.argsort(at[here], kind="stable")]):
+            _tell(seen, fired, "herd_refusal", herd, _NOBODY, str(name).split("\t"))
+    return fired
+
+
+def _told(seen: Observed, fired: Fired) -> BoolArray:
+    mask = np.zeros(len(seen.cases), dtype=bool)
+    for hit in fired.hits:
+        mask[hit.at] = True
+    return mask
+
+
+def _other_view(seen: Observed, fired: Fired, told: BoolArray, rule_id: str) -> None:
+    """Add what the other side's log has of the same connections."""
+    names = set(seen.words("attempt_id")[told])
+    mask = np.isin(seen.words("peer_id"), list(names)) & ~told
+    fired.hit(rule_id, mask, "high", ["the other side's log shows it in a herd"] * int(mask.sum()))
+
+
+def _places(seen: Observed) -> FloatArray:
+    parts = [words(seen.cases, name) for name in ("side", "format", "url_host")]
+    return np.array(["\t".join(cells) for cells in zip(*parts, strict=True)], dtype=object)
+
+
+def herds_of(seen: Observed, order: IntArray) -> list[Herd]:
+    """Return the herds among losses of one host.
+
+    Parameters
+    ----------
+    seen : Observed
+    order : int array
+        Positions of the losses, in order of time.
+
+    Notes
+    -----
+    For every loss and every window of 1, 3 and 10 s that begins with it: distinct sessions in the window against the mean
+    of the ten minutes around it (without the window), tail of a negative binomial count. Its dispersion is that of the
+    log's own 10 s counts below their 99.5 % point, so that the herds do not hide themselves. Bonferroni over the windows
+    that fit into the log.
+    """
+    if len(order) < MIN_SESSIONS:
+        return []
+    at = seen.numbers("at_us")[order] / 1e6
+    who = np.unique(seen.words("cluster_key")[order].astype(str), return_inverse=True)[1]
+    side = seen.words("side")[order[0]]
+    told = words(seen.totals, "side") == side
+    first, last = (float(numbers(seen.totals, name)[told][0]) / 1e6 for name in ("first_us", "last_us"))
+    span = max(last - first, 10.0)
+    excess = _excess(at)
+    found: list[Burst] = []
+    around = np.searchsorted(at, at + AROUND_S, "right") - np.searchsorted(at, at - AROUND_S)
+    for width in WINDOWS_S:
+        stop = np.searchsorted(at, at + width, "right")
+        inside = stop - np.arange(len(at))
+        watched = np.minimum(at + AROUND_S, last) - np.maximum(at - AROUND_S, first) - width
+        # half an event more: a mean of none at all would make any five a herd
+        usual = (np.maximum(around - inside, 0) + 0.5) * width / np.maximum(watched, 1.0)
+        tests = len(WINDOWS_S) * max(span / width, 1.0)
+        for i in np.flatnonzero((inside >= MIN_SESSIONS) & (inside >= 3 * usual)):
+            sessions = len(set(who[i : stop[i]]))
+            if sessions < MIN_SESSIONS:
+                continue
+            chance = min(1.0, tests * negative_binomial_tail(sessions, float(usual[i]), excess))
+            if chance <= MAX_CHANCE:
+                is_known = float(watched[i]) >= MIN_AROUND_S
+                found.append(Burst(float(at[i]), float(at[stop[i] - 1]), chance, float(usual[i]), is_known))
+    return [h for h in (_herd(seen, order, at, burst) for burst in _distinct(found)) if h is not None]
+
+
+def _excess(at: FloatArray) -> float:
+    """Return the dispersion of counts in bins of 10 s: (variance - mean) / mean^2, without the largest bins, 0 at least."""
+    bins = np.bincount(((at - at[0]) // 10).astype(np.int64)) if at[-1] - at[0] < 4e8 else np.ones(1)
+    kept = np.sort(bins)[: max(1, int(np.ceil(len(bins) * 0.995)))].astype(np.float64)
+    mean = float(kept.mean())
+    # few counts tell no dispersion: never more than a doubled variance per event
+    return min(max(0.0, (float(kept.var()) - mean) / mean**2), 1.0) if mean > 0 and len(kept) > 30 else 0.0
+
+
+def _distinct(found: list[Burst]) -> list[Burst]:
+    """Return bursts that do not overlap, the least likely first; those that follow one another within 2 s become one."""
+    kept: list[Burst] = []
+    for burst in sorted(found, key=lambda b: (b.chance, b.until_s - b.from_s)):
+        if all(burst.from_s > other.until_s or burst.until_s < other.from_s for other in kept):
+            kept.append(burst)
+    merged: list[Burst] = []
+    for burst in sorted(kept, key=lambda b: b.from_s):
+        if merged and burst.from_s <= merged[-1].until_s + 2.0:
+            best = min(merged[-1], burst, key=lambda b: b.chance)
+            merged[-1] = replace(best, from_s=merged[-1].from_s, until_s=burst.until_s)
+        else:
+            merged.append(burst)
+    return merged
+
+
+def _herd(seen: Observed, order: IntArray, at: FloatArray, burst: Burst) -> Herd | None:
+    begin, end, chance, usual = burst.from_s, burst.until_s, burst.chance, burst.usual
+    members = order[(at >= begin) & (at <= end)]
+    codes = seen.numbers("close_code")[members]
+    is_said = bool(np.isin(codes, SERVER_SAYS).mean() >= 0.5)
+    if is_said:
+        # what came without a code meanwhile may be chance, what came with it is not
+        members = members[np.isin(codes, SERVER_SAYS)]
+    elif _networks(seen, members) < MIN_NETWORKS or not burst.is_known:
+        return None
+    sessions = len(set(seen.words("cluster_key")[members]))
+    if sessions < MIN_SESSIONS:
+        return None
+    return Herd(begin * 1e6, end * 1e6, members, sessions, usual, chance, is_said)
+
+
+def _networks(seen: Observed, members: IntArray) -> int:
+    """Return on how many networks the members are, as finely as the log tells; 2 when it tells nothing of networks."""
+    for name in ("client_prefix", "asn", "as_org", "network_type"):
+        values = seen.words(name)[members]
+        known = {value for value in values if value not in ("", "unknown")}
+        if known:
+            return len(known)
+    return MIN_NETWORKS
+
+
+def _wake(herd: Herd, at: FloatArray, failed_alike: BoolArray) -> IntArray:
+    """Return the connects that failed like those of a stopped server, from the herd on until 30 s pass without one."""
+    near = np.flatnonzero(
+        failed_alike & (at >= herd.from_us - 2e6) & (at <= herd.until_us + REFUSED_FOR_S * 1e6)
+    ).astype(np.int64)
+    near = near[np.argsort(at[near], kind="stable")]
+    if not len(near):
+        return near
+    gaps = np.diff(np.concatenate([[herd.until_us], at[near]]))
+    late = np.flatnonzero(gaps > REFUSED_GAP_S * 1e6)
+    return near[: late[0]] if len(late) else near
+
+
+def _tell(seen: Observed, fired: Fired, rule_id: str, herd: Herd, wake: IntArray, place: list[str]) -> None:
+    side, _, host = place
+    lasted = (herd.until_us - herd.from_us) / 1e6
+    when = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=herd.from_us)).isoformat(timespec="seconds")
+    when = when.replace("+00:00", "Z")
+    is_sure = herd.is_said or herd.session_count >= 10 * herd.usual
+    said = "; most closed by the server with a code" if herd.is_said else ""
+    evidence = f"{herd.session_count} sessions in {lasted:.1f} s; {herd.usual:.2g} usual{said}"
+    mask = np.zeros(len(seen.cases), dtype=bool)
+    mask[herd.members] = True
+    fired.hit(rule_id, mask, "high" if is_sure else "medium", [f"herd at {when}: {evidence}"] * int(mask.sum()))
+    mask = np.zeros(len(seen.cases), dtype=bool)
+    mask[wake] = True
+    fired.hit("herd_refusal", mask, "high", [f"after the herd at {when}"] * int(mask.sum()))
+    where = f" of {host}" if host else ""
+    how = "lost" if rule_id == "herd_loss" else "refused"
+    what = f"{herd.session_count} sessions{where} {how} within {max(lasted, 0.1):.1f} s at {when} ({side} log)"
+    if len(wake):
+        what += f", {len(wake)} connects refused after it"
+    size = len(herd.members) + len(wake)
+    confidence = "high" if is_sure else "medium"
+    ratio = herd.session_count / herd.usual
+    fired.findings.append(
+        Finding(
+            rule_id,
+            what,
+            size,
+            herd.session_count,
+            evidence,
+            confidence,
+            statistic=ratio,
+            p_value=herd.chance,
+            q_value=herd.chance,
+        )
+    )

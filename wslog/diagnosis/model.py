@@ -1,0 +1,184 @@
+"""What detectors look at and what they return."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wslog.diagnosis.rules import rule
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+SECOND_US = 1_000_000.0
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The selection as frames (columns: the SQL files of the same names in ``wslog/sql/diagnosis``).
+
+    Parameters
+    ----------
+    cases : pandas.DataFrame
+        One row per abnormal end or failed connect; detectors name them by position.
+    moves : pandas.DataFrame
+        Changes of network.
+    sessions : pandas.DataFrame
+        Client sessions that tried to connect.
+    totals : pandas.DataFrame
+        One row per side.
+    """
+
+    cases: pd.DataFrame
+    moves: pd.DataFrame
+    sessions: pd.DataFrame
+    totals: pd.DataFrame
+
+    def numbers(self, name: str) -> FloatArray:
+        """Return a column of the cases as floats, NaN for null."""
+        return numbers(self.cases, name)
+
+    def words(self, name: str) -> npt.NDArray[Any]:
+        """Return a column of the cases as text, empty for null."""
+        return words(self.cases, name)
+
+    def flags(self, name: str) -> BoolArray:
+        """Return a column of the cases as truth values, false for null."""
+        return self.cases[name].fillna(False).to_numpy(dtype=bool)
+
+    @property
+    def opened(self) -> BoolArray:
+        return self.flags("is_opened")
+
+
+def numbers(frame: pd.DataFrame, name: str) -> FloatArray:
+    """Return a column as floats, NaN for null."""
+    return frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def words(frame: pd.DataFrame, name: str) -> npt.NDArray[Any]:
+    """Return a column as text, empty for null."""
+    return frame[name].astype(object).where(frame[name].notna(), "").astype(str).to_numpy(dtype=object)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing found in the selection as a whole.
+
+    Parameters
+    ----------
+    rule_id, cause, what : str
+        ``what`` says it in plain words.
+    size, session_count : int
+        Attempts (or sessions, for networks) it is about, and how many sessions they belong to.
+    statistic, p_value, q_value : float
+        NaN where the rule needs no test; ``q_value`` is corrected for all that was looked at.
+    confidence : str
+        ``high``, ``medium`` or ``low``.
+    evidence : str
+    at : int array, optional
+        Positions of the cases it is about, for rules about single lines: those that a rule with better evidence explains
+        are taken out before it is told, and ``{size}`` in ``what`` is filled with the number of the others.
+    """
+
+    rule_id: str
+    what: str
+    size: int
+    session_count: int
+    evidence: str
+    confidence: str = "high"
+    cause: str = ""
+    statistic: float = float("nan")
+    p_value: float = float("nan")
+    q_value: float = float("nan")
+    at: IntArray | None = None
+
+    def record(self) -> dict[str, Any]:
+        """Return the row of the frame ``findings``."""
+        told = rule(self.rule_id)
+        return {
+            "rule_id": self.rule_id,
+            "cause": self.cause or told.cause,
+            "what": self.what,
+            "size": self.size,
+            "session_count": self.session_count,
+            "confidence": self.confidence,
+            "statistic": self.statistic,
+            "p_value": self.p_value,
+            "q_value": self.q_value,
+            "evidence": self.evidence,
+            "remedy": told.remedy,
+            "source": told.source,
+        }
+
+
+FINDING_COLUMNS = (
+    "rule_id", "cause", "what", "size", "session_count", "confidence", "statistic", "p_value", "q_value", "evidence", "remedy",
+    "source",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Hits:
+    """A rule that fired on cases.
+
+    Parameters
+    ----------
+    rule_id : str
+    at : (n,) int array
+        Positions in :attr:`Observed.cases`.
+    confidence : str or sequence of str
+        For all, or for each.
+    evidence : sequence of str
+        The values looked at: numbers and words of closed lists.
+    causes : sequence of str, optional
+        For rules that pass on a cause.
+    """
+
+    rule_id: str
+    at: IntArray
+    confidence: str | Sequence[str]
+    evidence: Sequence[str]
+    causes: Sequence[str] = ()
+
+
+@dataclass
+class Fired:
+    """What one detector found: hits on cases, and findings about the whole selection."""
+
+    hits: list[Hits] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    def hit(self, rule_id: str, mask: BoolArray, confidence: str | Sequence[str], evidence: Sequence[str]) -> None:
+        """Add a rule's hits; ``confidence`` and ``evidence`` belong to the set positions of ``mask``, in order."""
+        at = np.flatnonzero(mask).astype(np.int64)
+        if len(at):
+            self.hits.append(Hits(rule_id, at, confidence, evidence))
+
+
+def named(parts: Sequence[tuple[str, npt.NDArray[Any]]], mask: BoolArray) -> list[str]:
+    """Return ``name=value`` texts of the set positions; values that are null are left out."""
+    columns = [(name, values[mask]) for name, values in parts]
+    count = int(mask.sum())
+    texts = []
+    for i in range(count):
+        cells = [f"{name}={_plain(values[i])}" for name, values in columns if not _is_null(values[i])]
+        texts.append(" ".join(cells))
+    return texts
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, (float, np.floating)):
+        return f"{float(value):.10g}" if float(value).is_integer() else f"{float(value):.4g}"
+    return str(value)
+
+
+def _is_null(value: Any) -> bool:
+    return value is None or value == "" or bool(value != value)
