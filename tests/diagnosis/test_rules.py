@@ -164,9 +164,9 @@ def test_the_lab(lab: Lake) -> None:
     for (name, front), said in causes.items():
         if name == "flapping":
             assert said == {"flapping_server"}
-        if name == "idle" and front == "haproxy":
+        if name == "idle_timeout" and front == "haproxy":
             assert said == {"idle_timeout"}, "HAProxy says so, and the client's log agrees"
-        if name == "idle" and front == "nginx":
+        if name == "idle_timeout" and front == "nginx":
             assert said == {"unexplained"}, "nginx does not say, and one row is no peak"
     statuses = found[found["evidence"].str.contains("http_status=403")]
     assert len(statuses) and set(statuses["cause"]) == {"server_refused"}

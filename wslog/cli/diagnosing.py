@@ -95,14 +95,18 @@ def findings_text(found: Diagnosis) -> str:
     if len(found.findings) > _SHOWN:
         lines.append(f"… {len(found.findings) - _SHOWN} smaller findings: --json tells all")
     unexplained = float((found.attempts["cause"] == "unexplained").mean())
-    lines += ["", f"{100 * unexplained:.0f} % are unexplained: 1006 alone is no evidence.", ""]
+    lines += [
+        "",
+        f"{100 * unexplained:.0f} % are unexplained{': 1006 alone is no evidence' if unexplained else ''}.",
+        "",
+    ]
     return "\n".join(lines) + "\n"
 
 
 def _finding_lines(number: int, row: dict[Any, Any]) -> list[str]:
-    sessions = f"{row['size']:,} attempts, {row['session_count']:,} sessions"
-    if row["rule_id"] == "blocked_network":
-        sessions = f"{row['session_count']:,} sessions"
+    sessions = _count(row["session_count"], "session")
+    if row["rule_id"] != "blocked_network":
+        sessions = f"{_count(row['size'], 'attempt')} of {sessions}"
     q = row["q_value"]
     chance = "" if q != q else ", chance below 1e-9" if q < 1e-9 else f", chance {q:.1g}"
     parts = (
@@ -115,6 +119,10 @@ def _finding_lines(number: int, row: dict[Any, Any]) -> list[str]:
     for head, text in parts:
         lines += textwrap.wrap(terminal(str(text)), _WIDTH, initial_indent=head, subsequent_indent="   ")
     return lines
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
 def story_text(story: pd.DataFrame, session: str) -> str:

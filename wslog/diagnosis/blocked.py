@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from wslog.diagnosis.direct import answered
-from wslog.diagnosis.model import Finding, Fired, Observed, words
+from wslog.diagnosis.model import BoolArray, Finding, Fired, Observed, among, words
 from wslog.diagnosis.tails import benjamini_hochberg, beta_quantile_low, binomial_tail
 
 LEVELS = ("client_prefix", "as_org", "asn", "network_class", "network_type")
@@ -78,7 +78,7 @@ def detect(seen: Observed) -> Fired:
     return fired
 
 
-def _tests(tried: pd.DataFrame, looks: np.ndarray) -> list[tuple[str, str, int, int, float, float]]:
+def _tests(tried: pd.DataFrame, looks: BoolArray) -> list[tuple[str, str, int, int, float, float]]:
     """Return (column, network, sessions, blocked ones, chance, rate elsewhere) of every network with enough of them."""
     found = []
     for level in LEVELS:
@@ -98,6 +98,6 @@ def _tests(tried: pd.DataFrame, looks: np.ndarray) -> list[tuple[str, str, int, 
 
 def _label(seen: Observed, fired: Fired, members: set[str], with_polls: set[str], evidence: str) -> None:
     key = seen.words("session_key")
-    mask = np.isin(key, list(members)) & ~seen.opened & (seen.words("side") == "client")
+    mask = among(key, members) & ~seen.opened & (seen.words("side") == "client")
     sure = ["high" if name in with_polls else "medium" for name in key[mask]]
     fired.hit("blocked_network", mask, sure, [evidence] * int(mask.sum()))

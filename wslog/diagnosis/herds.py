@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from wslog.diagnosis.direct import answered
-from wslog.diagnosis.model import BoolArray, Finding, Fired, FloatArray, IntArray, Observed, numbers, words
+from wslog.diagnosis.model import BoolArray, Finding, Fired, FloatArray, IntArray, Observed, among, numbers, words
 from wslog.diagnosis.tails import negative_binomial_tail
 from wslog.outcomes import STABLE_S
 
@@ -86,7 +86,7 @@ def _told(seen: Observed, fired: Fired) -> BoolArray:
 def _other_view(seen: Observed, fired: Fired, told: BoolArray, rule_id: str) -> None:
     """Add what the other side's log has of the same connections."""
     names = set(seen.words("attempt_id")[told])
-    mask = np.isin(seen.words("peer_id"), list(names)) & ~told
+    mask = among(seen.words("peer_id"), names) & ~told
     fired.hit(rule_id, mask, "high", ["the other side's log shows it in a herd"] * int(mask.sum()))
 
 

@@ -163,6 +163,11 @@ class Fired:
             self.hits.append(Hits(rule_id, at, confidence, evidence))
 
 
+def among(values: npt.NDArray[Any], chosen: set[Any]) -> BoolArray:
+    """Return which texts are in a set (``np.isin`` compares each with each)."""
+    return np.fromiter((value in chosen for value in values), dtype=bool, count=len(values))
+
+
 def named(parts: Sequence[tuple[str, npt.NDArray[Any]]], mask: BoolArray) -> list[str]:
     """Return ``name=value`` texts of the set positions; values that are null are left out."""
     columns = [(name, values[mask]) for name, values in parts]
