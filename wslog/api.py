@@ -206,11 +206,15 @@ class Lake:
 
     def attempts(self) -> pd.DataFrame:
         """Return the ``attempts`` table: one row per connection attempt, as one side saw it."""
-        return self.engine.frame("attempts")
+        from wslog.attempts import attempts
+
+        return attempts(self.engine)
 
     def episodes(self) -> pd.DataFrame:
         """Return the ``episodes`` table: one row per outage of one client session."""
-        return self.engine.frame("episodes")
+        from wslog.episodes import episodes
+
+        return episodes(self.engine)
 
     def sources(self) -> pd.DataFrame:
         """Return the ``sources`` table: one row per ingested file, with its line account."""

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
-SECOND_US = 1_000_000.0
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ for every line; ``tests/formats/test_conformance.py`` holds every registered for
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -22,7 +21,6 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from wslog.formats.batch import Batch as Batch
 from wslog.formats.batch import BoolArray as BoolArray
@@ -366,20 +364,6 @@ def merge(one: Parsed, two: Parsed) -> Parsed:
 
 
 # --- small helpers that formats share ---------------------------------------------------------------------
-
-_QUERY = re.compile(r"[?#].*", re.S)
-
-
-def without_query(target: str) -> str:
-    """Drop the query and fragment of a URL or request target: they carry tokens."""
-    return _QUERY.sub("", target)
-
-
-def dictionary_map(values: pa.Array, function: Callable[[str], Any], kind: pa.DataType) -> pa.Array:
-    """Apply a Python function once per distinct value of a text column (null stays null)."""
-    coded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
-    mapped = pa.array([None if v is None else function(v) for v in coded.dictionary.to_pylist()], kind)
-    return pc.take(mapped, coded.indices)
 
 
 def mask_array(mask: BoolArray) -> pa.BooleanArray:

@@ -16,8 +16,6 @@ from wslog.report.lake import MetricLake
 from wslog.report.weeks import Period
 from wslog.safe_text import CELL_CHARACTERS, visible
 
-SIDE_WORDS = {"client": "client", "proxy": "proxy", "server": "server"}
-
 
 @dataclass(frozen=True)
 class Cell:
