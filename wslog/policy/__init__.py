@@ -1,0 +1,1 @@
+"""What the reconnect policy should be: outages estimated from logs, policies replayed on them, a schedule recommended."""
