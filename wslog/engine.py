@@ -38,6 +38,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "untimed": ("origins",),
     "steps": ("origins", "untimed"),
     "attempts": ("steps",),
+    "sleeps": ("attempts",),
     "outages": ("attempts",),
     "episodes": ("outages", "attempts"),
     "sessions": ("steps", "attempts"),

@@ -1,51 +1,36 @@
-"""Sleep and frozen tabs: the client learned late that its connection was gone."""
+"""Sleep and frozen tabs: the client learned late that its connection was gone. The definition is ``wslog/sql/sleeps.sql``."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from wslog.diagnosis.idle import late_s
-from wslog.diagnosis.model import Finding, Fired, Observed, named, numbers, words
+from wslog.diagnosis.model import Finding, Fired, Observed, named
 
-LATE_S = 5.0
-SILENT_S = 30.0
-LONG_S = 60.0
-TIMES_USUAL = 5.0
-MIN_KNOWN = 20
+CONFIDENCES = {"late_notice": "high", "suspended_clock": "high", "long_silence": "medium"}
+"""Rules, strongest first, and how sure each is."""
+
 MIN_TOLD = 3
 
 
 def detect(seen: Observed) -> Fired:
-    """Return connections that had ended before the client noticed, and those lost after an unusual silence."""
+    """Return the cases that the table ``sleeps`` holds."""
     fired = Fired()
-    late, silence = late_s(seen), seen.numbers("silence_s")
-    is_client = seen.words("side") == "client"
-    unclean = seen.opened & np.isin(seen.words("outcome"), ("dropped", "idle_timeout"))
-    heard = is_client & ~(np.isnan(silence) | (silence >= SILENT_S))
-    noticed = unclean & (late >= LATE_S) & ~heard
-    parts = [("noticed_late_s", np.round(late, 1)), ("silence_s", np.round(silence, 1))]
-    fired.hit("late_notice", noticed, "high", named(parts, noticed))
-    usual = np.full(len(late), np.nan)
-    side = seen.words("side")
-    for name, count, seconds in zip(
-        words(seen.totals, "side"),
-        numbers(seen.totals, "silence_count"),
-        numbers(seen.totals, "usual_silence_s"),
-        strict=True,
-    ):
-        if count >= MIN_KNOWN:
-            usual[side == name] = seconds
-    long = unclean & is_client & (silence >= np.maximum(LONG_S, TIMES_USUAL * usual))
-    parts = [("silence_s", np.round(silence, 1)), ("usual_silence_s", np.round(usual, 1))]
-    fired.hit("long_silence", long, "medium", named(parts, long))
-    both = (noticed | long) & is_client
+    rules = seen.words("sleep_rule")
+    for rule_id, confidence in CONFIDENCES.items():
+        mask = rules == rule_id
+        parts = [
+            (n, np.round(seen.numbers(n), 1)) for n in ("noticed_late_s", "stood_s", "silence_s", "usual_silence_s")
+        ]
+        fired.hit(rule_id, mask, confidence, named(parts, mask))
+    both = (rules != "") & (seen.words("side") == "client")
     if both.sum() >= MIN_TOLD:
         sessions = len(set(seen.words("cluster_key")[both]))
         what = f"{int(both.sum())} losses were noticed late, after a long silence: sleep or frozen tabs"
+        counts = {rule_id: int((both & (rules == rule_id)).sum()) for rule_id in CONFIDENCES}
         evidence = (
-            f"for {int((noticed & is_client).sum())} the other side's log shows that the connection had ended before"
+            f"for {counts['late_notice']} the other side's log shows that the connection had ended before, "
+            f"for {counts['suspended_clock']} the page's clock stood still"
         )
-        rule_id = "late_notice" if (noticed & is_client).any() else "long_silence"
-        sure = "high" if rule_id == "late_notice" else "medium"
-        fired.findings.append(Finding(rule_id, what, int(both.sum()), sessions, evidence, sure))
+        strongest = next(rule_id for rule_id in CONFIDENCES if counts[rule_id])
+        fired.findings.append(Finding(strongest, what, int(both.sum()), sessions, evidence, CONFIDENCES[strongest]))
     return fired

@@ -1,5 +1,5 @@
 -- cases: one row per abnormal end of a connection and per failed connect of the selection, with what the session, the outage
--- and the other side's log say about it. Read by wslog/diagnosis/cases.py.
+-- and the other side's log say about it. Read by wslog/diagnosis/diagnose.py.
 --   link         the id that both sides log: a case and its peer (the same connection in another side's log) share it
 --   gap_us       from the end of the session's attempt before to the start of this one
 --   next_us      when the session's next attempt started
@@ -63,13 +63,15 @@ SELECT c.attempt_id, c.side, c.format, c.session_key, c.session_order, c.cluster
        COALESCE(l.in_loop, 0) AS in_loop, COALESCE(l.loop_count, 0) AS loop_count, COALESCE(n.code_count, 0) AS code_count,
        o.episode_id, e.is_flapping, e.ended_us AS outage_ended_us, e.started_us AS outage_started_us,
        p.attempt_id AS peer_id, p.side AS peer_side, p.outcome AS peer_outcome, p.http_status AS peer_status,
-       p.error_class AS peer_error, p.ended_by AS peer_ended_by, p.ended_us AS peer_ended_us, p.lifetime_s AS peer_lifetime_s
+       p.error_class AS peer_error, p.ended_by AS peer_ended_by, p.ended_us AS peer_ended_us, p.lifetime_s AS peer_lifetime_s,
+       z.sleep_rule, z.noticed_late_s, z.stood_s, z.usual_silence_s
 FROM chosen AS c
 LEFT JOIN watched AS w ON w.format = c.format AND w.label = COALESCE(c.source_label, '')
 LEFT JOIN looped AS l ON l.attempt_id = c.attempt_id
 LEFT JOIN coded AS n ON n.session_number = c.session_number AND n.close_code = c.close_code AND c.outcome = 'closed_by_server'
 LEFT JOIN outed AS o ON o.attempt_id = c.attempt_id
 LEFT JOIN episodes AS e ON e.episode_id = o.episode_id
+LEFT JOIN sleeps AS z ON z.attempt_id = c.attempt_id
 LEFT JOIN unique_links AS mine ON mine.attempt_id = c.attempt_id
 LEFT JOIN peers AS p ON p.link = mine.link AND p.party = c.other_party
 ORDER BY c.attempt_id

@@ -1,0 +1,52 @@
+-- sleeps: one row per attempt whose connection was lost while its page slept (lid closed, frozen tab): no drop of the network,
+-- since nobody was there to keep it alive. The one definition, for the diagnosis and for the metrics that count drops.
+--   late_notice      the other side's log, joined by an id that names one connection on each side, shows that it had ended 5 s
+--                    or more before the client noticed, and the client had heard nothing for 30 s; where the silence is not
+--                    known, a minute or more: a client that is awake finds out by then, with any usual heartbeat
+--   suspended_clock  by the times of its lines the connection lasted 5 s or more longer than the page measured: its clock stood
+--   long_silence     60 s or more of silence before the end, and five times what three in four connections of that log stay
+--                    below (20 known silences at least)
+-- The other side's rows of such a connection are here too, with side's own attempt_id. Sleeps that none of the three tells are
+-- not here: a lake without the other side's log and without longest_inbound_silence_ms shows none.
+WITH lost AS (
+  SELECT attempt_id, format, COALESCE(request_id, connection_id) AS link,
+         GREATEST(lifetime_s, (ended_us - opened_us) / 1e6)                        AS held_s,
+         (ended_us - opened_us) / 1e6 - lifetime_s                                 AS stood_s,
+         longest_inbound_silence_ms / 1e3                                          AS silence_s
+  FROM attempts
+  WHERE side = 'client' AND is_opened AND outcome IN ('dropped', 'idle_timeout')
+), linked AS (
+  SELECT a.attempt_id, a.side, COALESCE(a.request_id, a.connection_id) AS link, a.lifetime_s
+  FROM attempts AS a
+  INNER JOIN (SELECT DISTINCT link FROM lost) AS l ON l.link = COALESCE(a.request_id, a.connection_id)
+), joined AS (
+  -- an id that one side logs twice names no connection
+  SELECT link, MIN(CASE WHEN side <> 'client' THEN lifetime_s END)                 AS other_s
+  FROM linked
+  GROUP BY link
+  HAVING COUNT(CASE WHEN side = 'client' THEN 1 END) = 1 AND COUNT(CASE WHEN side = 'proxy' THEN 1 END) < 2
+         AND COUNT(CASE WHEN side = 'server' THEN 1 END) < 2 AND COUNT(*) > 1
+), usual AS (
+  SELECT format, PERCENTILE_CONT(7.5e-1) WITHIN GROUP (ORDER BY longest_inbound_silence_ms) / 1e3 AS usual_silence_s
+  FROM attempts
+  WHERE side = 'client' AND longest_inbound_silence_ms IS NOT NULL
+  GROUP BY format
+  HAVING COUNT(*) >= 20
+), judged AS (
+  SELECT l.attempt_id, j.link, l.held_s - j.other_s AS noticed_late_s, l.stood_s, l.silence_s, u.usual_silence_s,
+         CASE WHEN l.held_s - j.other_s >= 5 AND (l.silence_s >= 30 OR (l.silence_s IS NULL AND l.held_s - j.other_s >= 60))
+              THEN 'late_notice'
+              WHEN l.stood_s >= 5 THEN 'suspended_clock'
+              WHEN l.silence_s >= 60 AND l.silence_s >= 5 * u.usual_silence_s THEN 'long_silence' END AS sleep_rule
+  FROM lost AS l
+  LEFT JOIN joined AS j ON j.link = l.link
+  LEFT JOIN usual AS u ON u.format = l.format
+)
+SELECT attempt_id, sleep_rule, noticed_late_s, stood_s, silence_s, usual_silence_s
+FROM judged
+WHERE sleep_rule IS NOT NULL
+UNION ALL
+SELECT o.attempt_id, g.sleep_rule, g.noticed_late_s, g.stood_s, g.silence_s, g.usual_silence_s
+FROM judged AS g
+INNER JOIN linked AS o ON o.link = g.link AND o.side <> 'client'
+WHERE g.sleep_rule IS NOT NULL
