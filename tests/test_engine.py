@@ -25,10 +25,10 @@ from wslog.selection import Selection, check_by, groupings, parse_filter, parse_
 
 METRICS = {
     "close_codes": "attempts",
-    "connect_success": "attempts",
-    "downtime_per_hour": "attempts",
+    "failures": "attempts",
+    "lifetimes": "attempts",
+    "reliability": "attempts",
     "downtimes": "episodes",
-    "drops_per_hour": "attempts",
     "fallback_episodes": "episodes",
     "fallback_sessions": "sessions",
     "recovery_times": "episodes",
@@ -201,8 +201,9 @@ def test_iso_weeks_and_days_of_rows(tmp_path: Path) -> None:
     ):
         rows += [{"event": "attempt", "event_at": pd.Timestamp(day, tz="UTC"), "session_id": f"s{i}"}]
     with engine_of(tmp_path, rows) as engine:
-        engine.make("attempts")
-        selected = render("metrics/connect_success", "attempts", Selection(("iso_week", "day")))
+        for stage in ("episodes", "sleeps"):
+            engine.make(stage)
+        selected = render("metrics/reliability", "attempts", Selection(("iso_week", "day")), by_client=0)
         found = engine._connection.sql(selected).to_arrow_table().to_pylist()
     assert sorted((row["iso_week"], row["day"]) for row in found) == [
         ("2025-W01", "2024-12-30"),
@@ -358,7 +359,7 @@ def rendered(name: str) -> str:
     selection = Selection(
         ("iso_week", "day", "network_type"), parse_period("2026-11-01", "2026-12-01"), parse_filter("os = 'x'", [table])
     )
-    return render(name, table, selection, max_retry=20)
+    return render(name, table, selection, max_retry=20, by_client=0)
 
 
 def test_every_file_is_known() -> None:

@@ -20,9 +20,9 @@ pytestmark = [pytest.mark.spark, pytest.mark.filterwarnings("ignore")]
 
 METRICS = {
     "close_codes": "attempts",
-    "connect_success": "attempts",
-    "drops_per_hour": "attempts",
-    "downtime_per_hour": "attempts",
+    "failures": "attempts",
+    "lifetimes": "attempts",
+    "reliability": "attempts",
     "retries": "episodes",
     "recovery_times": "episodes",
     "downtimes": "episodes",
@@ -109,7 +109,7 @@ def test_metrics_are_equal(both: tuple[Any, Engine], metric: str) -> None:
         Selection(),
         Selection(("iso_week", "day", "network_type"), parse_period(since="2026-11-17"), chosen),
     ):
-        assert_same(spark, engine, render(f"metrics/{metric}", table, selection, max_retry=20))
+        assert_same(spark, engine, render(f"metrics/{metric}", table, selection, max_retry=20, by_client=0))
 
 
 def test_text_literals_mean_the_same(both: tuple[Any, Engine]) -> None:

@@ -286,6 +286,19 @@ class Lake:
 
         return reliability(self.engine, by, since, until, week, where)
 
+    def failure_definitions(
+        self,
+        by: Sequence[str] = (),
+        since: str | None = None,
+        until: str | None = None,
+        week: str | None = None,
+        where: str | None = None,
+    ) -> pd.DataFrame:
+        """Return the failure rate under each definition; see :func:`wslog.metrics.definitions.failure_definitions`."""
+        from wslog.metrics.definitions import failure_definitions
+
+        return failure_definitions(self.engine, by, since, until, week, where)
+
     def diagnose(
         self,
         by: Sequence[str] = (),

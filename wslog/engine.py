@@ -41,7 +41,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "sleeps": ("attempts",),
     "outages": ("attempts",),
     "episodes": ("outages", "attempts"),
-    "sessions": ("steps", "attempts"),
+    "sessions": ("steps", "attempts", "episodes"),
 }
 """Derived tables and what each is made from; ``steps`` is a view, the others are made once and kept."""
 

@@ -249,6 +249,10 @@ COLUMNS: dict[str, Column] = _columns(
     C("ci_low", "float64", "", "lower end of the 95 % interval", "no interval"),
     C("ci_high", "float64", "", "upper end of the 95 % interval", "no interval"),
     C("state", "word", "", "ok, or insufficient: below the evidence floor", "", METRIC_STATES),
+    C("definition", "word", "", "which reading of failure rate: an id of wslog/metrics/definitions.json"),
+    C("numerator_is", "text", "", "what the definition counts above the line"),
+    C("denominator_is", "text", "", "what it counts below the line"),
+    C("sentence", "text", "", "what the number is good for"),
 )
 
 # fmt: on

@@ -10,6 +10,18 @@ from typing import Annotated, Any
 
 import typer
 
+from wslog.cli import measuring
+from wslog.cli.options import (
+    ByOption,
+    JsonOption,
+    LakeOption,
+    OutputOption,
+    SinceOption,
+    UntilOption,
+    WeekOption,
+    WhereOption,
+    choose,
+)
 from wslog.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_TERMINATED, WslogError
 
 app = typer.Typer(
@@ -23,21 +35,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-LakeOption = Annotated[Path, typer.Option("--lake", help="Folder of the lake.", show_default=False)]
-JsonOption = Annotated[bool, typer.Option("--json", help="Same as --output json.")]
-OutputOption = Annotated[
-    str, typer.Option("--output", "-o", help="table, json, csv or parquet (parquet needs a pipe or a file).")
-]
-ByOption = Annotated[
-    str | None, typer.Option("--by", metavar="COL[,COL]", help="Columns to group by, for example network_type.")
-]
-SinceOption = Annotated[str | None, typer.Option("--since", help="From this ISO date or instant on (UTC).")]
-UntilOption = Annotated[str | None, typer.Option("--until", help="Before this ISO date or instant (UTC).")]
-WeekOption = Annotated[str | None, typer.Option("--week", help="One ISO week, like 2026-W47 (UTC).")]
-WhereOption = Annotated[
-    str | None, typer.Option("--where", help='Filter: "column op literal [and ...]", like "browser = \'Chrome\'".')
-]
 
 
 def _version(asked: bool) -> None:
@@ -150,84 +147,7 @@ def formats(
     formats_listing(path, log_format, choose(output, json, ("table", "json")))
 
 
-def _metric(
-    name: str,
-    lake: Path,
-    by: str | None,
-    since: str | None,
-    until: str | None,
-    week: str | None,
-    where: str | None,
-    output: str,
-    json: bool,
-) -> None:
-    from wslog.api import open_lake
-    from wslog.cli.output import print_frame
-
-    columns = [column.strip() for column in by.split(",") if column.strip()] if by else []
-    metric: Any = getattr(open_lake(lake), name)
-    frame = metric(by=columns, since=since, until=until, week=week, where=where)
-    print_frame(frame, choose(output, json), title=name.replace("_", " "))
-
-
-@app.command("close-codes")
-def close_codes(
-    lake: LakeOption,
-    by: ByOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    week: WeekOption = None,
-    where: WhereOption = None,
-    output: OutputOption = "table",
-    json: JsonOption = False,
-) -> None:
-    """Close-code distribution: share of ended attempts, by side, code and where the code comes from."""
-    _metric("close_codes", lake, by, since, until, week, where, output, json)
-
-
-@app.command()
-def retries(
-    lake: LakeOption,
-    by: ByOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    week: WeekOption = None,
-    where: WhereOption = None,
-    output: OutputOption = "table",
-    json: JsonOption = False,
-) -> None:
-    """Retry outcomes: P(success at retry k) and the time to recover."""
-    _metric("retries", lake, by, since, until, week, where, output, json)
-
-
-@app.command()
-def fallback(
-    lake: LakeOption,
-    by: ByOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    week: WeekOption = None,
-    where: WhereOption = None,
-    output: OutputOption = "table",
-    json: JsonOption = False,
-) -> None:
-    """Fallback rates: sessions and outages that ended on polling or SSE."""
-    _metric("fallback", lake, by, since, until, week, where, output, json)
-
-
-@app.command()
-def reliability(
-    lake: LakeOption,
-    by: ByOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    week: WeekOption = None,
-    where: WhereOption = None,
-    output: OutputOption = "table",
-    json: JsonOption = False,
-) -> None:
-    """Weekly reliability: connect success, drops and downtime per connected hour, fallback."""
-    _metric("reliability", lake, by, since, until, week, where, output, json)
+measuring.add_to(app)
 
 
 @app.command()
@@ -351,21 +271,6 @@ def schema(
     from wslog.cli.listing import schema_listing
 
     schema_listing(choose(output, json))
-
-
-def choose(output: str, json: bool, choices: tuple[str, ...] = ("table", "json", "csv", "parquet")) -> str:
-    """Return the output kind asked for.
-
-    Raises
-    ------
-    UsageError
-    """
-    from wslog.errors import UsageError
-
-    kind = "json" if json else output
-    if kind not in choices:
-        raise UsageError(f"--output {kind!r}: choose one of {', '.join(choices)}")
-    return kind
 
 
 def main() -> None:

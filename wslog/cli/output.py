@@ -97,7 +97,7 @@ def print_table(frame: pd.DataFrame, title: str) -> None:
 
 def _estimates(frame: pd.DataFrame) -> list[list[str]]:
     """Return four columns of text: the value, its interval, numerator / denominator, and what was left out."""
-    names = frame["metric"] if "metric" in frame.columns else ["share"] * len(frame)
+    names = frame["metric"] if "metric" in frame.columns else ["share"] * len(frame)  # codes and definitions are shares
     values, intervals, counts, excluded = [], [], [], []
     for metric, found in zip(names, frame[list(_METRIC)].itertuples(index=False), strict=True):
         row: Any = found
@@ -106,15 +106,20 @@ def _estimates(frame: pd.DataFrame) -> list[list[str]]:
             values.append("too little")
         else:
             values.append(_number(row.value, is_share))
-        has_interval = not (_is_null(row.ci_low) or _is_null(row.ci_high))
-        intervals.append(f"{_number(row.ci_low, is_share)} – {_number(row.ci_high, is_share)}" if has_interval else "")
+        ends = ["" if _is_null(end) else _number(end, is_share) for end in (row.ci_low, row.ci_high)]
+        # a curve that does not come down so far has no upper end
+        intervals.append(" – ".join(ends) if all(ends) else f"{ends[0]} –" if ends[0] else "")
         counts.append(f"{_count(row.numerator)} / {_count(row.denominator)}")
         excluded.append(_count(row.excluded_count) if row.excluded_count else "")
     return [values, intervals, counts, excluded]
 
 
 def _number(value: float, is_share: bool) -> str:
-    return f"{100 * value:.1f} %" if is_share else f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    if is_share:
+        # near 0 and 100 % the digits that matter come later
+        rest = min(abs(value), abs(1 - value))
+        return f"{100 * value:.{1 if rest >= 0.01 or rest == 0 else 2 if rest >= 0.001 else 3}f} %"
+    return f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def _count(value: Any) -> str:

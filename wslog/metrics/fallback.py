@@ -33,6 +33,11 @@ def fallback(
 
         * ``fallback_session_rate``: client sessions with at least one fallback, of all client sessions; a session belongs
           to the network, browser and week of its first attempt.
+        * ``network_fallback_session_rate``, ``service_fallback_session_rate``, ``remembered_fallback_session_rate``: the
+          same by what sent a session there first: its own attempt failed on the way; or by the service's doing (a restart
+          that hit many, a close or an answer of the server); or it made no attempt, because a library had stored an earlier
+          failure. A restart, or a memory of one, so does not raise the network's rate. ``excluded_count``: sessions of which the log
+          cannot tell.
         * ``fallback_episode_rate``: outages that fell back, of the outages whose end is known; ``excluded_count`` counts
           those cut off by the end of the log.
 
@@ -46,11 +51,10 @@ def fallback(
     """
     selection = select(by, since, until, week, where, ["sessions", "episodes"], ())
     grouped = tuple(column for column in selection.by if column != "side")  # the SQL always gives it: client
-    parts = []
-    for metric, name, table in (
-        ("fallback_session_rate", "fallback_sessions", "sessions"),
-        ("fallback_episode_rate", "fallback_episodes", "episodes"),
-    ):
-        part = proportions(run(engine, name, table, replace(selection, by=grouped)))
-        parts.append(part.assign(metric=pd.Series(metric, index=part.index, dtype=object)))
-    return arrange(parts, [*selection.by, *KEYS])
+    chosen = replace(selection, by=grouped)
+    outages = proportions(run(engine, "fallback_episodes", "episodes", chosen))
+    outages["metric"] = pd.Series("fallback_episode_rate", index=outages.index, dtype=object)
+    return arrange(
+        [proportions(run(engine, "fallback_sessions", "sessions", chosen, by_client=0)), outages],
+        [*selection.by, *KEYS],
+    )

@@ -58,6 +58,39 @@ def rates(sums: pd.DataFrame, is_count: bool) -> pd.DataFrame:
     return _finish(sums, value, s.y, s.n, low, high, enough)
 
 
+def weekly_rates(sums: pd.DataFrame) -> pd.DataFrame:
+    """Turn the rows of ``sql/metrics/reliability.sql`` into metric rows, each by its kind.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per row of ``sums``, and one more per row of downtime: ``connected_time_ratio``, the hours connected over
+        those and the hours of outage. It is a function of downtime per connected hour, so its interval is that one's, carried over.
+    """
+    metric = sums["metric"]
+    downtime = rates(sums[metric == "downtime_s_per_connected_hour"], is_count=False)
+    return pd.concat(
+        [
+            proportions(sums[metric == "connect_success_rate"]),
+            rates(sums[metric == "drops_per_connected_hour"], is_count=True),
+            downtime,
+            _connected(downtime),
+        ],
+        ignore_index=True,
+    )
+
+
+def _connected(downtime: pd.DataFrame) -> pd.DataFrame:
+    """Return the share of the time that the WebSocket was open, from seconds of outage per connected hour."""
+    ratio = downtime.copy()
+    ratio["metric"] = pd.Series("connected_time_ratio", index=ratio.index, dtype=object)
+    ratio["value"] = 1 / (1 + downtime["value"] / 3600)
+    ratio["numerator"] = downtime["denominator"]
+    ratio["denominator"] = downtime["denominator"] + downtime["numerator"] / 3600
+    ratio["ci_low"], ratio["ci_high"] = 1 / (1 + downtime["ci_high"] / 3600), 1 / (1 + downtime["ci_low"] / 3600)
+    return ratio
+
+
 def quantiles(rows: pd.DataFrame, keys: Sequence[str], metrics: dict[str, float]) -> pd.DataFrame:
     """Estimate Kaplan-Meier quantiles of each group.
 
@@ -138,7 +171,7 @@ def _finish(sums: pd.DataFrame, value: Any, y: Any, n: Any, low: Any, high: Any,
     frame["numerator"], frame["denominator"] = y, n
     frame["excluded_count"] = sums["excluded"].to_numpy(dtype=np.float64)
     frame["ci_low"], frame["ci_high"] = np.where(enough, low, np.nan), np.where(enough, high, np.nan)
-    frame["state"] = pd.Series(np.where(enough, "ok", "insufficient"), dtype=object)
+    frame["state"] = pd.Series(np.where(enough, "ok", "insufficient"), index=frame.index, dtype=object)
     return frame
 
 

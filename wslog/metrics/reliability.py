@@ -1,6 +1,4 @@
-"""How reliable was each week? SQL: ``sql/metrics/connect_success.sql``, ``drops_per_hour.sql``, ``downtime_per_hour.sql``,
-``downtimes.sql`` and ``fallback_sessions.sql``.
-"""
+"""How reliable was each week? SQL: ``sql/metrics/reliability.sql``, ``fallback_sessions.sql``, ``downtimes.sql``, ``lifetimes.sql``."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from wslog.metrics.frames import arrange, proportions, quantiles, rates, run, select
+from wslog.metrics.frames import arrange, proportions, quantiles, run, select, weekly_rates
 
 if TYPE_CHECKING:
     from wslog.engine import Engine
@@ -37,12 +35,21 @@ def reliability(
           ``excluded_count``: broken off by the page, result not seen, or open before the log begins. Server and proxy
           logs never show a client that could not reach them.
         * ``drops_per_connected_hour``: connections lost, per hour connected; ``excluded_count``: connections of unknown
-          length, or whose end cannot be told from a close on purpose.
+          length, those whose end cannot be told from a close on purpose, and losses while the page slept (their hours
+          count until it fell asleep).
         * ``downtime_s_per_connected_hour``: seconds without service per hour connected; censored outages with what was
           seen of them, so it is a lower bound.
+        * ``connected_time_ratio``: hours with the WebSocket open, of those and the hours of outage. Time after the page was
+          left, and time served by the fallback, is neither. An outage cut off by the end of the log counts with what was
+          seen of it, so the ratio is an upper bound.
         * ``downtime_p50_s``: Kaplan-Meier median of the outages' downtime (until the WebSocket or the first successful
           poll). numerator: outages whose end was seen, denominator: outages.
-        * ``fallback_session_rate``: client sessions that fell back, of those that began in the week.
+        * ``connection_lifetime_p50_s``: Kaplan-Meier median of how long a connection lasts until it is lost; those still
+          open, closed on purpose or left by their page are censored there. numerator: connections lost, denominator: opened.
+        * ``fallback_session_rate``: client sessions that fell back, of those that began in the week; and its parts by what
+          sent them there first: ``network_fallback_session_rate``, ``service_fallback_session_rate`` (a restart, a close or
+          an answer of the server) and ``remembered_fallback_session_rate`` (no attempt of their own: an earlier failure was
+          stored); ``excluded_count`` of the parts: sessions of which the log cannot tell.
 
     Raises
     ------
@@ -55,18 +62,11 @@ def reliability(
     selection = select(by, since, until, week, where, ["attempts", "episodes", "sessions"], ("iso_week", *KEYS))
     groups = ("iso_week", *selection.by)
     weekly = replace(selection, by=groups)
-    downtimes = run(engine, "downtimes", "episodes", weekly)
+    keys = [*groups, "side"]
     parts = [
-        _named("connect_success_rate", proportions(run(engine, "connect_success", "attempts", weekly))),
-        _named("drops_per_connected_hour", rates(run(engine, "drops_per_hour", "attempts", weekly), is_count=True)),
-        _named(
-            "downtime_s_per_connected_hour", rates(run(engine, "downtime_per_hour", "attempts", weekly), is_count=False)
-        ),
-        quantiles(downtimes, [*groups, "side"], {"downtime_p50_s": 0.5}),
-        _named("fallback_session_rate", proportions(run(engine, "fallback_sessions", "sessions", weekly))),
+        weekly_rates(run(engine, "reliability", "attempts", weekly, by_client=0)),
+        proportions(run(engine, "fallback_sessions", "sessions", weekly, by_client=0)),
+        quantiles(run(engine, "downtimes", "episodes", weekly), keys, {"downtime_p50_s": 0.5}),
+        quantiles(run(engine, "lifetimes", "attempts", weekly), keys, {"connection_lifetime_p50_s": 0.5}),
     ]
     return arrange(parts, [*groups, *KEYS])
-
-
-def _named(metric: str, part: pd.DataFrame) -> pd.DataFrame:
-    return part.assign(metric=pd.Series(metric, index=part.index, dtype=object))

@@ -1,17 +1,35 @@
--- fallback by session: client sessions that fell back to polling or SSE at least once.
-WITH chosen AS (
-  SELECT {by_select}side, session_key AS cluster_key, sample_weight, CASE WHEN has_fallback THEN 1 ELSE 0 END AS y, 1 AS n, 0 AS excluded,
-         CASE WHEN has_fallback THEN 1 ELSE 0 END AS y_rows, 1 AS n_rows
+-- fallback by session: client sessions that went over to polling or SSE at least once, and the same by what sent them there
+-- the first time (sessions.sql says how it is told); the three parts leave out sessions of which the log cannot tell. One row
+-- per group and metric; the cluster is the session itself, or with by_client = 1 the client where one is known.
+WITH visited AS (
+  SELECT {by_select}side, CASE WHEN {by_client} = 1 THEN COALESCE(client_id, cluster_key) ELSE cluster_key END AS unit_key,
+         sample_weight, COALESCE(fallback_kind, 'none') AS kind_word
   FROM sessions
   WHERE side = 'client' AND {window} AND {where}
-), clustered AS (
-  SELECT {by}side, cluster_key, SUM(sample_weight * y) AS y, SUM(sample_weight * n) AS n, SUM(sample_weight * excluded) AS excluded,
-         SUM(y_rows) AS y_rows, SUM(n_rows) AS n_rows
-  FROM chosen
-  GROUP BY {by}side, cluster_key
+), fallen AS (
+  SELECT {by}side, unit_key, SUM(sample_weight) AS n, COUNT(*) AS n_rows,
+         SUM(CASE WHEN kind_word <> 'none' THEN sample_weight ELSE 0 END) AS any_w, COUNT(CASE WHEN kind_word <> 'none' THEN 1 END) AS any_rows,
+         SUM(CASE WHEN kind_word = 'network' THEN sample_weight ELSE 0 END) AS network_w, COUNT(CASE WHEN kind_word = 'network' THEN 1 END) AS network_rows,
+         SUM(CASE WHEN kind_word = 'service' THEN sample_weight ELSE 0 END) AS service_w, COUNT(CASE WHEN kind_word = 'service' THEN 1 END) AS service_rows,
+         SUM(CASE WHEN kind_word = 'remembered' THEN sample_weight ELSE 0 END) AS remembered_w, COUNT(CASE WHEN kind_word = 'remembered' THEN 1 END) AS remembered_rows,
+         SUM(CASE WHEN kind_word = 'unknown' THEN sample_weight ELSE 0 END) AS unknown_w, COUNT(CASE WHEN kind_word = 'unknown' THEN 1 END) AS unknown_rows
+  FROM visited
+  GROUP BY {by}side, unit_key
+), measured AS (
+  SELECT {by}side, 'fallback_session_rate' AS metric, any_w AS y, n, 0 AS excluded, any_rows AS y_rows, n_rows
+  FROM fallen
+  UNION ALL
+  SELECT {by}side, 'network_fallback_session_rate' AS metric, network_w AS y, n - unknown_w AS n, unknown_w AS excluded, network_rows AS y_rows, n_rows - unknown_rows AS n_rows
+  FROM fallen
+  UNION ALL
+  SELECT {by}side, 'service_fallback_session_rate' AS metric, service_w AS y, n - unknown_w AS n, unknown_w AS excluded, service_rows AS y_rows, n_rows - unknown_rows AS n_rows
+  FROM fallen
+  UNION ALL
+  SELECT {by}side, 'remembered_fallback_session_rate' AS metric, remembered_w AS y, n - unknown_w AS n, unknown_w AS excluded, remembered_rows AS y_rows, n_rows - unknown_rows AS n_rows
+  FROM fallen
 )
-SELECT {by}side, SUM(y) AS y, SUM(n) AS n, SUM(y * y) AS yy, SUM(y * n) AS yn, SUM(n * n) AS nn,
+SELECT {by}side, metric, SUM(y) AS y, SUM(n) AS n, SUM(y * y) AS yy, SUM(y * n) AS yn, SUM(n * n) AS nn,
        COUNT(CASE WHEN n > 0 THEN 1 END) AS cluster_count, CAST(SUM(y_rows) AS BIGINT) AS y_rows, CAST(SUM(n_rows) AS BIGINT) AS n_rows,
        SUM(excluded) AS excluded
-FROM clustered
-GROUP BY {by}side
+FROM measured
+GROUP BY {by}side, metric
