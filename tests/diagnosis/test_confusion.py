@@ -1,91 +1,115 @@
 """The proof: outages of simulated worlds, diagnosed from the logs alone, against what really began them.
 
-The simulator's signs are cleaner than the world's: silences of idle timeouts are exact, telemetry is complete, clocks agree.
-The matrix shows that the rules are right where their evidence is in the log, and silent where it is not; it is no promise
-about real logs. ``WSLOG_DIAGNOSIS_LONG=1`` runs 20,000 outages (half a minute).
+The truth says of each outage whether what was written tells its cause at all (:mod:`wslog.simulate.evident`): where it does the
+cause must be named, where it does not ``unexplained`` is the right answer. The simulator's signs are cleaner than the world's,
+so the matrix is no promise about real logs. ``python -m tests.diagnosis.accuracy`` prints all of it, over 20,000 outages.
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from tests.diagnosis.confusion import lake_of, matrix, scores, world
-from wslog.diagnosis import diagnose
+from tests.diagnosis.confusion import lake_of, matrix, outages, scores, world
+from tests.diagnosis.lab import LOGS, RIGHT, lab_lake, lab_pages
+from wslog.diagnosis import CAUSES, diagnose
 
-IS_LONG = bool(os.environ.get("WSLOG_DIAGNOSIS_LONG"))
-USERS, LEAST_OUTAGES = (5200, 20_000) if IS_LONG else (480, 1_700)
+USERS = 480
 
-# (recall, precision): measured over six worlds of 1,800 to 2,090 outages, one of 18,802 and one of 20,879; the floor is the lowest seen less
-# about twice the binomial deviation of the smallest class. 0: the signs are not in these logs.
-BOTH_SIDES = {
-    "blocked_upgrade": (0.90, 0.93),  # lowest 0.956: blocked sessions that retried once, or on a network without polls
-    "carrier": (0.93, 0.93),  # 0.979: 2 % leave at once and look like page_left
-    "client_bug": (0.98, 0.98),
-    "flapping_server": (0.76, 0.95),  # 0.854: outages with a single short open are left unexplained
-    "handover": (0.94, 0.96),
-    "idle_timeout": (0.98, 0.98),
-    "page_left": (0.97, 0.88),  # 0.936: users who leave in the moment of a loss
-    "restart_herd": (0.92, 0.96),
-    "server_refused": (0.97, 0.97),  # the proxy's log tells the status that a browser hides
-    "sleep": (0.95, 0.97),
-    "tls_or_clock": (0.0, 0.95),  # only apps name the certificate; a browser's failure stays unexplained
-    "unexplained": (0.94, 0.65),  # recall: random drops that no rule claims
-}
-CLIENT_ONLY = BOTH_SIDES | {
-    "server_refused": (0.0, 0.95),  # browsers hide the status: 0.29 in the long run
-    "blocked_upgrade": (0.90, 0.88),  # a refused session on a blocked network looks blocked
-    "sleep": (0.80, 0.97),  # lowest 0.870: without the proxy's end only the length of the silence tells
-    "unexplained": (0.94, 0.50),
-}
+LEAST = 0.95
+"""Recall where the log holds the cause, and precision of each name: what is promised. Measured over 22,000 outages: 0.98 or more
+(client log only: 0.96, the precision of blocked_upgrade). The small world here has 50 to 600 outages a cause: a cause whose share
+is 0.98 falls below 0.95 by chance in one of 50 worlds, so the interval's upper end is asked for, not the share."""
+
+WRONG_NAMES = 0.06
+"""Of the outages whose cause the log does not hold, how many get another's name. The most was 5 %: refused handshakes on a network
+that blocks others, in a client log that hides the status."""
 
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, pd.DataFrame]:
     folder = tmp_path_factory.mktemp("world")
-    found = {False: matrix(folder, world(folder, 5, USERS))}
-    found[True] = matrix(folder, diagnose(lake_of(folder, only_client=True).engine), only_client=True)
+    found = {False: outages(folder, world(folder, 5, USERS))}
+    found[True] = outages(folder, diagnose(lake_of(folder, only_client=True).engine), only_client=True)
     return found
 
 
 @pytest.mark.parametrize("only_client", [False, True])
 def test_confusion_matrix(tables: dict[bool, pd.DataFrame], only_client: bool) -> None:
-    table = tables[only_client]
-    found = scores(table)
-    print(f"\n{'client log only' if only_client else 'client and proxy logs'}, true cause by diagnosed cause\n")
-    print(table.to_string(), "\n\n", found.round(3).to_string())
-    assert table.to_numpy().sum() >= LEAST_OUTAGES
-    for cause, (recall, precision) in (CLIENT_ONLY if only_client else BOTH_SIDES).items():
+    rows = tables[only_client]
+    found = scores(rows)
+    print(f"\n{'client log only' if only_client else 'client and proxy logs'}\n")
+    print(matrix(rows).to_string(), "\n\n", found.round(3).to_string())
+    assert len(rows) >= 1_700
+    assert set(found.index) == set(CAUSES), "every cause of the list began an outage"
+    for cause in set(CAUSES) - {"unexplained"}:
         row = found.loc[cause]
-        assert row["recall"] >= recall, cause
-        if row["diagnosed"] >= 10:
-            assert row["precision"] >= precision, cause
+        # of the refused handshakes, the client log alone tells the few of apps
+        assert min(row["evident"], row["named"]) >= (1 if only_client and cause == "server_refused" else 10), cause
+        assert row["recall_high"] >= LEAST, cause
+        assert row["precision_high"] >= LEAST, cause
+    hidden = rows[~rows["is_evident"]]
+    is_wrong = (hidden["cause"] != "unexplained") & (hidden["cause"] != hidden["true_cause"])
+    assert len(hidden) >= 100
+    assert is_wrong.mean() <= WRONG_NAMES
+
+
+def test_evidence_is_decided_before_anybody_looks(tables: dict[bool, pd.DataFrame]) -> None:
+    """The proxies' logs only add evidence; what is random has none; each cause that can hide does."""
+    both, client = tables[False], tables[True]
+    assert both["is_evident"].sum() > client["is_evident"].sum()
+    assert not both.loc[both["true_cause"] == "unexplained", "is_evident"].any()
+    hides = set(client.loc[~client["is_evident"], "true_cause"])
+    assert {"server_refused", "browser_or_page", "flapping_server", "carrier", "blocked_upgrade"} <= hides
 
 
 def test_what_is_random_is_not_explained(tables: dict[bool, pd.DataFrame]) -> None:
-    for table in tables.values():
-        row = table.loc["unexplained"]
-        assert 1 - row["unexplained"] / row.sum() <= 0.06
+    """At most 1 % of the losses that chance alone brought are given a cause (0 of 1,677 in the long run)."""
+    for rows in tables.values():
+        random = rows[rows["true_cause"] == "unexplained"]
+        assert (random["cause"] != "unexplained").sum() <= max(1, 0.01 * len(random))
 
 
-def test_a_null_world_has_no_findings(tmp_path: Path) -> None:
-    """Drops at random moments and nothing else: 0 findings in 60 worlds when measured; one in 20 is allowed."""
-    wrong = 0
-    runs = 60 if IS_LONG else 6
-    for seed in range(runs):
+def test_clean_weeks_are_left_alone(tmp_path: Path) -> None:
+    """Losses by chance and nothing else: 0 findings in 110 worlds when measured; at most 1 % of the cases may get a cause."""
+    cases = named = findings = 0
+    for seed in range(4):
         found = world(tmp_path / str(seed), 1000 + seed, 120, 2, scenario=["random_drop"])
-        wrong += len(found.findings) > 0
-        assert set(found.attempts["cause"]) <= {"unexplained", "page_left"}
-    assert wrong <= runs // 20
+        cases, findings = cases + len(found.attempts), findings + len(found.findings)
+        named += int((found.attempts["cause"] != "unexplained").sum())
+    assert cases > 200
+    assert named <= 0.01 * cases and findings == 0
 
 
-@pytest.mark.parametrize("cause", ["restart_herd", "handover", "blocked_upgrade", "flapping_server", "idle_timeout"])
+@pytest.mark.parametrize(
+    "cause",
+    [
+        "restart_herd",
+        "handover",
+        "blocked_upgrade",
+        "flapping_server",
+        "idle_timeout",
+        "tls_or_clock",
+        "browser_or_page",
+    ],
+)
 def test_one_ingredient_alone(tmp_path: Path, cause: str) -> None:
-    """A world with one ingredient: nothing is blamed on another (page_left aside: users leave during outages too)."""
-    found = world(tmp_path, 21, 250, 2, scenario=[cause])
-    table = matrix(tmp_path, found)
-    assert table.loc[cause, cause] / table.loc[cause].sum() >= 0.75
-    assert set(table.columns) <= {cause, "unexplained", "page_left"}
+    """A world with one ingredient: nothing is blamed on another, and what is evident is found."""
+    rows = outages(tmp_path, world(tmp_path, 21, 250, 2, scenario=[cause]))
+    assert set(rows["true_cause"]) == {cause} and set(rows["cause"]) <= {cause, "unexplained"}
+    assert (rows.loc[rows["is_evident"], "cause"] == cause).mean() >= LEAST
+
+
+@pytest.mark.parametrize("only_client", [False, True])
+def test_every_scenario_of_the_lab(tmp_path: Path, only_client: bool) -> None:
+    pages = lab_pages(diagnose(lab_lake(tmp_path, ["client.ndjson"] if only_client else LOGS).engine))
+    assert set(pages["scenario"]) == set(RIGHT)
+    assert not pages["is_wrong"].any(), pages[pages["is_wrong"]]
+    # a client by itself sees flapping and codes; with the proxies' logs also refusals and HAProxy's idle timeout
+    least = {"flapping", "server_close_1001", "server_close_1011", "server_close_1012"}
+    least |= (
+        set() if only_client else {"refused_403", "bad_gateway_502", "idle_timeout", "backend_down", "backend_restart"}
+    )
+    assert least <= set(pages.loc[pages["is_right"], "scenario"])

@@ -17,6 +17,12 @@ CLOCK_MS = 1.0
 """Every log tells times in whole milliseconds, cut off."""
 
 
+def by_device_clock(truth: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
+    """Return the truth with its times as the device's own clock, and so its log, tells them."""
+    offset = pd.to_timedelta(truth["clock_offset_s"], unit="s")
+    return truth.assign(**{name: truth[name] + offset for name in names})
+
+
 class World:
     """One simulated world: its truth, and the lake made of its logs."""
 
@@ -27,8 +33,11 @@ class World:
         )
         lake: Lake = wslog.open_lake(folder / "lake")
         self.lake = lake
-        self.attempts = pd.read_parquet(folder / "sim" / "truth_attempts.parquet")
-        self.episodes = pd.read_parquet(folder / "sim" / "truth_episodes.parquet")
+        self.attempts = by_device_clock(
+            pd.read_parquet(folder / "sim" / "truth_attempts.parquet"), ("started_at", "opened_at", "ended_at")
+        )
+        names = ("started_at", "ended_at", "fell_back_at", "first_poll_ok_at")
+        self.episodes = by_device_clock(pd.read_parquet(folder / "sim" / "truth_episodes.parquet"), names)
         self.found_attempts = lake.attempts()
         self.found_episodes = lake.episodes()
 

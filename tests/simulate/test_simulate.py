@@ -73,7 +73,7 @@ def test_one_ingredient_alone(tmp_path: Path, cause: str) -> None:
     summary = simulate(tmp_path / "sim", users=250, days=1, start="2026-11-23", seed=5, scenario=[cause])
     assert set(summary.causes) == {cause}
     episodes = truth(tmp_path / "sim", "episodes")
-    initial = {"blocked_upgrade", "server_refused", "tls_or_clock"}
+    initial = {"blocked_upgrade", "server_refused", "tls_or_clock", "browser_or_page"}
     if cause in initial:
         assert (episodes["kind"] == "initial").all()
         assert not (episodes["end"] == "recovered").any()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from wslog.diagnosis.direct import answered
+from wslog.diagnosis.direct import answered, page_says
 from wslog.diagnosis.model import BoolArray, Finding, Fired, Observed, among, words
 from wslog.diagnosis.tails import benjamini_hochberg, beta_quantile_low, binomial_tail
 
@@ -16,6 +16,9 @@ MIN_SESSIONS = 3
 MIN_TRIED = 2
 MAX_RATE = 0.05
 MIN_PURITY = 0.5
+SURE_PURITY = 0.95
+MIN_SHARE = 0.1
+"""Where fewer are blocked, the network is not: three sessions of one user with an extension are as many."""
 
 
 def detect(seen: Observed) -> Fired:
@@ -23,10 +26,10 @@ def detect(seen: Observed) -> Fired:
 
     Notes
     -----
-    A session is blocked in looks when it tried twice or more, never opened, polled with success, and no log knows an HTTP
-    status for its handshakes. For each network with three such sessions or more: binomial tail of their count at the rate
-    of all other networks (Wilson's upper end would do for a rate of 0: half a session is added). Sessions of one client
-    count once where the client is known.
+    A session is blocked in looks when it tried twice or more, never opened, polled with success, and no log knows another
+    reason (an HTTP status, TLS, the browser's own refusal). For each network with three such sessions or more, a tenth of
+    all at least (lower 97.5 % bound): binomial tail of their count at the rate of all other networks (half a session is
+    added, so that a rate of 0 is none).
     """
     fired = Fired()
     tried = seen.sessions[(seen.sessions["opened_count"] > 0) | (seen.sessions["failed_count"] >= MIN_TRIED)]
@@ -34,7 +37,8 @@ def detect(seen: Observed) -> Fired:
         return fired
     status, _ = answered(seen)
     key = seen.words("session_key")
-    explained = set(key[(~np.isnan(status) & (status != 407)) | (seen.words("error_class") == "tls")])
+    told = (~np.isnan(status) & (status != 407)) | (seen.words("error_class") == "tls") | (page_says(seen) != "")
+    explained = set(key[told])
     never = (tried["opened_count"] == 0).to_numpy(dtype=bool)
     polled = (tried["poll_ok_count"] > 0).to_numpy(dtype=bool)
     # where polls fail too, it is not WebSocket that is blocked
@@ -42,24 +46,25 @@ def detect(seen: Observed) -> Fired:
     looks = never & polled & ~tried["session_key"].isin(explained).to_numpy(dtype=bool)
     tests = _tests(tried, looks)
     q = benjamini_hochberg([test[4] for test in tests])
-    told: set[str] = set()
+    taken: set[str] = set()
     for (level, name, inside, hits, p, rate), q_value in zip(tests, q, strict=True):
         share = hits / inside
         low = beta_quantile_low(hits, inside)
-        if q_value > MAX_RATE or share <= 0 or 1 - rate / share < MIN_PURITY or low <= rate:
+        if q_value > MAX_RATE or share <= 0 or 1 - rate / share < MIN_PURITY or low <= max(rate, MIN_SHARE):
             continue
         group = (
             (words(tried, level) == name) & never & ~shut & ~tried["session_key"].isin(explained).to_numpy(dtype=bool)
         )
-        members = set(tried["session_key"][group]) - told
+        members = set(tried["session_key"][group]) - taken
         if len(members) < MIN_SESSIONS:
             continue
-        told |= members
+        taken |= members
         with_polls = set(tried["session_key"][group & polled])
         evidence = (
             f"{level}: {hits} of {inside} sessions never opened though polling worked; elsewhere {100 * rate:.2g} %"
         )
-        _label(seen, fired, members, with_polls, evidence)
+        # of the sessions here that look blocked, as many look so for reasons that are found elsewhere too
+        _label(seen, fired, members, with_polls if 1 - rate / share >= SURE_PURITY else set(), evidence)
         sure = "high" if low > 0.5 or hits >= 5 else "medium"
         what = f"WebSocket never opens for {hits} of {inside} sessions on {level} {name}, polling works there"
         fired.findings.append(

@@ -7,7 +7,9 @@ import math
 import numpy as np
 import pandas as pd
 
+from wslog.diagnosis.handover import BEFORE_S
 from wslog.diagnosis.model import BoolArray, Finding, Fired, FloatArray, Observed, named, numbers, words
+from wslog.outcomes import STABLE_S
 
 MIN_LOSSES = 10
 MIN_SESSIONS = 10
@@ -38,6 +40,8 @@ def detect(seen: Observed, exposure: pd.DataFrame, unexplained: BoolArray) -> Fi
         np.isin(seen.words("network_type"), ("", "unknown", "other")) & (seen.words("network_class") == "mobile")
     )
     lost = (seen.words("side") == "client") & (seen.words("outcome") == "dropped") & seen.opened & unexplained
+    # an open that dies at once is another failing
+    lost &= ~(seen.numbers("lifetime_s") < STABLE_S)
     is_mobile = (words(exposure, "network_type") == "cellular") | (
         np.isin(words(exposure, "network_type"), ("", "unknown", "other"))
         & (words(exposure, "network_class") == "mobile")
@@ -51,7 +55,8 @@ def detect(seen: Observed, exposure: pd.DataFrame, unexplained: BoolArray) -> Fi
     low = ratio * math.exp(-Z95 * math.sqrt(here[1] + rest[1]))
     if low <= MIN_RATIO:
         return fired
-    mask = lost & mobile
+    # a session that ends before a handover would have been told cannot rule it out
+    mask = lost & mobile & (seen.numbers("session_last_us") >= seen.numbers("at_us") + BEFORE_S * 1e6)
     sure = "medium" if low >= SURE_RATIO else "low"
     text = f"{here[0]:.2g} losses per connected hour against {rest[0]:.2g} elsewhere, ratio at least {low:.2g}"
     fired.hit(

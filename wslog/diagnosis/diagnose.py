@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from wslog.diagnosis import blocked, carrier, direct, handover, herds, idle, patterns, sleep
+from wslog.diagnosis import blocked, carrier, clock, direct, handover, herds, idle, patterns, sleep
 from wslog.diagnosis.model import FINDING_COLUMNS, Finding, Hits, Observed
 from wslog.diagnosis.rules import precedence, rule
 from wslog.metrics.frames import arrange, proportions, select
@@ -120,7 +120,7 @@ def diagnose(
 
 def observe(engine: Engine, selection: Selection) -> Observed:
     """Read what the detectors look at."""
-    names = ("cases", "moves", "sessions", "totals")
+    names = ("cases", "moves", "sessions", "totals", "clocks")
     return Observed(*(engine.run(f"diagnosis/{name}", "attempts", selection) for name in names))
 
 
@@ -136,6 +136,7 @@ def look(seen: Observed, exposure: pd.DataFrame) -> tuple[list[Hits], list[Findi
         in_herd[hit.at] = True
     first = (
         direct.detect(seen),
+        clock.detect(seen),
         together,
         blocked.detect(seen),
         idle.detect(seen, in_herd),

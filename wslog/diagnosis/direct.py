@@ -48,7 +48,7 @@ def _errors(seen: Observed, fired: Fired) -> None:
     code = seen.numbers("close_code")
     tls = (error == "tls") | (code == 1015)
     fired.hit("tls_failed", tls, "high", named([("error", error), ("code", code)], tls))
-    says = _page_says(seen)
+    says = page_says(seen)
     page = (says != "") & ~opened
     fired.hit("page_error", page, "high", [f"text says: {text}" for text in says[page]])
     refused = ~opened & (error == "refused")
@@ -69,7 +69,8 @@ def _finding(
     return Finding(rule_id, what, len(at), sessions, evidence, confidence, at=at)
 
 
-def _page_says(seen: Observed) -> FloatArray:
+def page_says(seen: Observed) -> FloatArray:
+    """Return what the browser itself says of each case, empty where it says nothing."""
     texts = seen.words("error_text")
     found = {text: next((says for mark, says in page_texts() if mark in text.lower()), "") for text in set(texts)}
     return np.array([found[text] for text in texts], dtype=object)

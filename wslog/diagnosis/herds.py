@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
 from wslog.diagnosis.direct import answered
 from wslog.diagnosis.model import BoolArray, Finding, Fired, FloatArray, IntArray, Observed, among, numbers, words
@@ -53,7 +56,7 @@ class Burst:
 def detect(seen: Observed) -> Fired:
     """Return herds of lost connections and what failed in their wake."""
     fired = Fired()
-    at, place = seen.numbers("at_us"), _places(seen)
+    at, place = seen.numbers("at_us"), _places(seen.cases)
     # a session that loses one open after the other counts for itself, not for a herd
     flaps = seen.flags("is_flapping") & (seen.numbers("lifetime_s") < STABLE_S)
     lost = seen.opened & ~np.isnan(at) & ~flaps
@@ -90,8 +93,8 @@ def _other_view(seen: Observed, fired: Fired, told: BoolArray, rule_id: str) -> 
     fired.hit(rule_id, mask, "high", ["the other side's log shows it in a herd"] * int(mask.sum()))
 
 
-def _places(seen: Observed) -> FloatArray:
-    parts = [words(seen.cases, name) for name in ("side", "format", "url_host")]
+def _places(frame: pd.DataFrame) -> npt.NDArray[Any]:
+    parts = [words(frame, name) for name in ("side", "format", "url_host")]
     return np.array(["\t".join(cells) for cells in zip(*parts, strict=True)], dtype=object)
 
 
@@ -115,10 +118,10 @@ def herds_of(seen: Observed, order: IntArray) -> list[Herd]:
         return []
     at = seen.numbers("at_us")[order] / 1e6
     who = np.unique(seen.words("cluster_key")[order].astype(str), return_inverse=True)[1]
-    side = seen.words("side")[order[0]]
-    told = words(seen.totals, "side") == side
+    # how long this host was watched: another service's log of a year tells nothing of it
+    told = _places(seen.totals) == _places(seen.cases)[order[0]]
     first, last = (float(numbers(seen.totals, name)[told][0]) / 1e6 for name in ("first_us", "last_us"))
-    span = max(last - first, 10.0)
+    span = max(min(last - first, 3600.0 * float(numbers(seen.totals, "hour_count")[told][0])), 10.0)
     excess = _excess(at)
     found: list[Burst] = []
     around = np.searchsorted(at, at + AROUND_S, "right") - np.searchsorted(at, at - AROUND_S)

@@ -32,13 +32,16 @@ class Observed:
     sessions : pandas.DataFrame
         Client sessions that tried to connect.
     totals : pandas.DataFrame
-        One row per side.
+        One row per side, format and host.
+    clocks : pandas.DataFrame
+        Client sessions whose clock is far off.
     """
 
     cases: pd.DataFrame
     moves: pd.DataFrame
     sessions: pd.DataFrame
     totals: pd.DataFrame
+    clocks: pd.DataFrame
 
     def numbers(self, name: str) -> FloatArray:
         """Return a column of the cases as floats, NaN for null."""

@@ -12,7 +12,6 @@ from wslog.diagnosis.model import Finding, Fired, Observed, named
 from wslog.outcomes import GIVE_UP_S, STABLE_S
 
 MIN_SHORT = 2
-SOON_US = 60e6
 MIN_LOSSES = 20
 MIN_FOLLOWED = 0.8
 MIN_TOLD = 3
@@ -57,9 +56,8 @@ def last_words(seen: Observed) -> Fired:
         & ~np.isnan(at)
     )
     able &= at + GIVE_UP_S * 1e6 <= seen.numbers("watched_us")
-    goes_on = (last > at) & (
-        (seen.numbers("next_us") <= at + SOON_US) | (seen.numbers("retry_count") > 0) | (last - at > 0)
-    )
+    # a retry that is announced, at the same millisecond too, shows a page that was there
+    goes_on = (last > at) | (seen.numbers("retry_count") > 0) | (seen.numbers("fallback_count") > 0)
     kind = np.array(
         [f"{a}\t{b}" for a, b in zip(seen.words("format"), seen.words("browser"), strict=True)], dtype=object
     )

@@ -57,7 +57,7 @@ ERROR_CLASSES = tuple(
         (r"CONNECTION_RESET|ECONNRESET|connection reset|socket hang up", "reset"),
         (r"timed[ _-]?out|timeout|ETIMEDOUT", "timeout"),
         (r"ERR_CERT|\bcertificate\b|\bSSL|ERR_SSL|\bTLS", "tls"),
-        (r"unexpected (?:response code|server response)|\bHTTP", "http_status"),
+        (r"unexpected (?:response code|server response)|\bHTTP(?:\b|[0-9])", "http_status"),
     )
 )
 """Failure texts by pattern, first match wins; texts are those of Chromium, Node and mobile libraries."""

@@ -113,7 +113,8 @@ def simulate(
     lives = play(world, policy_of(policy))
     logged = frozenset(s for s in (life.visit.session_id for life in lives) if int(s, 16) < sampling * 2**64)
     files = {name: files_of(name, lines_of(name, lives, sampling, logged)) for name in dict.fromkeys(formats)}
-    attempts, episodes = attempt_table(lives, sampling, logged), episode_table(lives, world.end_us, sampling, logged)
+    attempts = attempt_table(lives, sampling, logged)
+    episodes = episode_table(lives, world.end_us, sampling, logged, formats)
     folder = Path(out)
     try:
         _write(folder, {name: content for made in files.values() for name, content in made.items()}, attempts, episodes)

@@ -37,6 +37,9 @@ FAILURES = {  # what failed: (text that an app logs, outcome by that text)
 BROWSER_TEXT = "WebSocket connection failed"
 """All that a browser tells its page of a failure, whatever it was (WHATWG WebSockets, "feedback from the protocol")."""
 
+INSECURE_TEXT = "Failed to construct 'WebSocket': An insecure WebSocket connection may not be initiated from a page loaded over HTTPS."
+"""The one failure that a page is told: the constructor throws (Chrome's SecurityError). What an extension blocks fails bare."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fate:
@@ -146,6 +149,8 @@ class Session:
         quick = us(rng.uniform(0.005, 0.08))
         if self.user.is_clock_wrong:
             return Fate(now + quick, "tls", "tls_or_clock")
+        if self.user.page_refusal:
+            return Fate(now + us(rng.uniform(0.001, 0.004)), self.user.page_refusal, "browser_or_page")
         if self.user.is_blocked and self.network.type == "vpn":
             is_silent = self.user.number % 3 == 0
             return Fate(
@@ -187,6 +192,8 @@ class Session:
         attempt.error_text, attempt.outcome = BROWSER_TEXT, "never_opened"
         if fate.failure == "timeout":
             attempt.error_text, attempt.outcome = "connect timeout", "handshake_timeout"
+        elif fate.failure == "insecure":
+            attempt.error_text = INSECURE_TEXT
         elif self.user.is_app:
             attempt.error_text, attempt.outcome = FAILURES[fate.failure]
             attempt.seen_status = fate.status

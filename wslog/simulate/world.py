@@ -25,6 +25,7 @@ CAUSES = (
     "flapping_server",
     "sleep",
     "tls_or_clock",
+    "browser_or_page",
     "random_drop",
     "client_bug",
 )
@@ -157,6 +158,8 @@ class User:
 
     ``refusal`` is the HTTP status that every handshake of the user is answered with (0: none; 401: polls are refused
     too; 403: only WebSocket is). ``has_polling`` is False for an old app that gives up when its retries are used up.
+    ``clock_offset_us`` is how far the device's clock is ahead (behind: negative): far enough that no certificate is valid then.
+    ``page_refusal`` is why the browser itself refuses to connect: ``insecure`` (the page is told) or ``extension`` (it is not).
     """
 
     number: int
@@ -172,8 +175,13 @@ class User:
     is_buggy: bool
     has_polling: bool
     is_blocked: bool
-    is_clock_wrong: bool
+    clock_offset_us: int
     refusal: int
+    page_refusal: str
+
+    @property
+    def is_clock_wrong(self) -> bool:
+        return self.clock_offset_us != 0
 
 
 @dataclass(frozen=True)
@@ -231,7 +239,8 @@ class World:
         kinds = [n for n in NETWORKS.values() if not (is_phone and n.type == "ethernet")]
         network = rng.choices(kinds, [n.share for n in kinds])[0]
         block, address = draw_place(network.type, rng)
-        chance = {name: rng.random() for name in ("quiet", "sleeps", "polling", "clock", "refusal")}
+        names = ("quiet", "sleeps", "polling", "clock", "refusal", "offset", "page")
+        chance = {name: rng.random() for name in names}
         refusal = (
             0
             if chance["refusal"] > 0.04 or not self.has("server_refused")
@@ -253,9 +262,18 @@ class World:
             is_buggy=self.has("client_bug") and agent == BUGGY_AGENT,
             has_polling=not (is_app and chance["polling"] < 0.25),
             is_blocked=self.has("blocked_upgrade") and block.is_upgrade_blocked,
-            is_clock_wrong=self.has("tls_or_clock") and chance["clock"] < 0.015,
+            # back to the day the device was made: batteries that keep the time are empty
+            clock_offset_us=-us((1 + 8 * chance["offset"]) * 365 * 86_400)
+            if self.has("tls_or_clock") and chance["clock"] < 0.015
+            else 0,
             refusal=refusal,
+            page_refusal=self._page_refusal(is_app, chance["page"]),
         )
+
+    def _page_refusal(self, is_app: bool, chance: float) -> str:
+        if is_app or not self.has("browser_or_page"):
+            return ""
+        return "insecure" if chance < 0.03 else "extension" if chance < 0.035 else ""
 
     def _restarts(self, front_end: FrontEnd) -> list[Restart]:
         """Draw one restart in working hours every other day (in a span below a day: one in its later half)."""

@@ -1,8 +1,8 @@
 """The simulated world as log lines: one function per format turns a record into a line.
 
 ``wslog_client``
-    What the client tells, one JSON object a line (:mod:`wslog.formats.wslog_client`), by the client's clock in ms. Of the polls
-    it tells the first, the last that failed and the first that did not.
+    What the client tells, one JSON object a line (:mod:`wslog.formats.wslog_client`), by the client's clock in ms, in the order
+    in which the collector received them. Of the polls it tells the first, the last that failed and the first that did not.
 ``nginx_access``
     The log of the front end ``nginx``, in :data:`NGINX_LOG_FORMAT`: a line at the end of each WebSocket request.
 ``haproxy_http``
@@ -32,7 +32,7 @@ from wslog.simulate.records import (
     Entry,
     Life,
 )
-from wslog.simulate.world import DAY, FRONT_ENDS
+from wslog.simulate.world import DAY, FRONT_ENDS, User
 
 PATH = "/ws/room"
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -85,9 +85,9 @@ def target(attempt: Attempt) -> str:
 # --- client ----------------------------------------------------------------------------------------------------
 
 
-def client_line(entry: Entry, session_id: str, agent: str, sampling: float) -> bytes:
-    """Return one line of telemetry."""
-    second, ms = _clock(entry.at_us, 0)
+def client_line(entry: Entry, session_id: str, user: User, sampling: float) -> bytes:
+    """Return one line of telemetry, in the time of the device's clock."""
+    second, ms = _clock(entry.at_us + user.clock_offset_us, 0)
     line: dict[str, Any] = {"ts": f"{second}.{ms:03}Z", "session": session_id, "event": entry.event}
     attempt = entry.attempt
     if attempt is not None:
@@ -97,7 +97,7 @@ def client_line(entry: Entry, session_id: str, agent: str, sampling: float) -> b
             "retry": attempt.retry_number,
             "transport": "websocket",
         }
-        line |= _CLIENT_FIELDS[entry.event](attempt, agent)
+        line |= _CLIENT_FIELDS[entry.event](attempt, user)
     line |= entry.fields
     network = entry.network
     line["network"] = {"type": network.type, "effective_type": network.effective_type, "rtt": network.rtt_ms}
@@ -106,21 +106,22 @@ def client_line(entry: Entry, session_id: str, agent: str, sampling: float) -> b
     return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _attempt_fields(attempt: Attempt, agent: str) -> dict[str, Any]:
-    return {"url": f"wss://{attempt.front_end.host}{target(attempt)}", "ua": agent}
+def _attempt_fields(attempt: Attempt, user: User) -> dict[str, Any]:
+    scheme = "ws" if user.page_refusal == "insecure" else "wss"
+    return {"url": f"{scheme}://{attempt.front_end.host}{target(attempt)}", "ua": user.agent}
 
 
-def _open_fields(attempt: Attempt, agent: str) -> dict[str, Any]:
+def _open_fields(attempt: Attempt, user: User) -> dict[str, Any]:
     assert attempt.opened_us is not None
     return {"latency_ms": (attempt.opened_us - attempt.started_us) / 1e3}
 
 
-def _error_fields(attempt: Attempt, agent: str) -> dict[str, Any]:
+def _error_fields(attempt: Attempt, user: User) -> dict[str, Any]:
     told = {"error": attempt.error_text}
     return told if attempt.seen_status is None else told | {"status": attempt.seen_status}
 
 
-def _close_fields(attempt: Attempt, agent: str) -> dict[str, Any]:
+def _close_fields(attempt: Attempt, user: User) -> dict[str, Any]:
     told: dict[str, Any] = {}
     if attempt.close_code is not None:
         told = {"code": attempt.close_code, "reason": attempt.close_reason or "", "was_clean": attempt.was_clean}
@@ -134,7 +135,7 @@ def _close_fields(attempt: Attempt, agent: str) -> dict[str, Any]:
     return told
 
 
-_CLIENT_FIELDS: dict[str, Callable[[Attempt, str], dict[str, Any]]] = {
+_CLIENT_FIELDS: dict[str, Callable[[Attempt, User], dict[str, Any]]] = {
     "attempt": _attempt_fields,
     "open": _open_fields,
     "error": _error_fields,
@@ -208,7 +209,7 @@ def client_lines(lives: list[Life], sampling: float, logged: frozenset[str]) -> 
     for life in lives:
         if life.visit.session_id in logged:
             for entry in life.entries:
-                yield entry.at_us, client_line(entry, life.visit.session_id, life.visit.user.agent, sampling)
+                yield entry.at_us, client_line(entry, life.visit.session_id, life.visit.user, sampling)
 
 
 def front_end_lines(lives: list[Life], name: str, line: Callable[[Attempt, str], bytes]) -> Lines:

@@ -1,6 +1,8 @@
--- totals: one row per side of the selection: from when to when there are attempts.
-SELECT side, COUNT(*) AS attempt_count, MIN(COALESCE(started_us, opened_us, ended_us)) AS first_us, MAX(COALESCE(ended_us, session_last_us, started_us)) AS last_us
+-- totals: one row per side, format and host of the selection: from when to when there are attempts, and in how many hours (a client whose clock
+-- is years off makes the span long, not the hours).
+SELECT side, format, url_host, COUNT(*) AS attempt_count, MIN(COALESCE(started_us, opened_us, ended_us)) AS first_us, MAX(COALESCE(ended_us, session_last_us, started_us)) AS last_us,
+       COUNT(DISTINCT COALESCE(started_us, opened_us, ended_us) - COALESCE(started_us, opened_us, ended_us) % 3600000000) AS hour_count
 FROM attempts
 WHERE {window} AND {where}
-GROUP BY side
-ORDER BY side
+GROUP BY side, format, url_host
+ORDER BY side, format, url_host
