@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from websockets.asyncio.server import serve
 
-from tests.policy.worlds import CELLULAR
+from tests.policy.mixtures import CELLULAR
 from wslog.errors import UsageError
 from wslog.policy.advice_snippets import LIBRARIES, Snippet, snippet
 from wslog.policy.schedule import Schedule, best_schedule

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
-from tests.policy.worlds import CELLULAR, WIFI
+from tests.policy.mixtures import CELLULAR, WIFI
 from wslog.errors import UsageError
 from wslog.policy import schedule_dp
 from wslog.policy.model import Distribution, grid
