@@ -19,16 +19,25 @@ from wslog.safe_text import CELL_CHARACTERS, visible
 
 @dataclass(frozen=True)
 class Cell:
-    """A table cell; ``bar`` (0 to 1) draws a bar behind a share; ``is_quiet`` greys out."""
+    """A table cell; ``bar`` (0 to 1) draws a bar behind a share; ``is_quiet`` greys out.
+
+    ``note`` is a second line in small type, ``badge`` a word in a box whose look is the class ``badge_kind``; ``reach`` (0 to 1,
+    0 to 1) draws an interval as a bar on a track, with a dot at ``dot`` where there is an estimate inside.
+    """
 
     text: str
     bar: float | None = None
     is_quiet: bool = False
+    note: str = ""
+    badge: str = ""
+    badge_kind: str = ""
+    reach: tuple[float, float] | None = None
+    dot: float | None = None
 
 
 @dataclass(frozen=True)
 class Block:
-    """One piece of a section; ``kind`` (text, note, list, table, chart, terms) says which fields the template reads."""
+    """One piece of a section; ``kind`` (text, note, list, table, chart, terms, heading, code) says which fields the template reads."""
 
     kind: str
     text: str = ""

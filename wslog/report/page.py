@@ -54,12 +54,12 @@ def write_report(lake: MetricLake, out_dir: str | os.PathLike[str], week: str | 
     """
     if week is not None:
         monday_of(week)
-    folder = _writable(Path(out_dir))
+    folder = writable(Path(out_dir))
     page, charts, stem = render(lake, week)
     target = folder / f"report-{stem}.html"
     for name, png in charts.items():
-        _replace(folder / f"{stem}-{name}.png", png)
-    _replace(target, page.encode("utf-8"))
+        replace_file(folder / f"{stem}-{name}.png", png)
+    replace_file(target, page.encode("utf-8"))
     return target
 
 
@@ -127,7 +127,7 @@ def _other_sides(book: Book) -> list[Section]:
     ]
 
 
-def _writable(folder: Path) -> Path:
+def writable(folder: Path) -> Path:
     """Make the folder and try a file in it, before any number is computed."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -140,7 +140,7 @@ def _writable(folder: Path) -> Path:
     return folder
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
     """Write a file whole or not at all."""
     staged = path.with_name(f".{path.name}.part")
     try:

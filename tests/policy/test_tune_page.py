@@ -1,0 +1,162 @@
+"""The policy page and its text: inert, self-contained, every figure with its status; the same tuning gives the same bytes."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from tests.policy import fake_tuning
+from tests.report.fake import HOSTILE
+from wslog.charts.tuning_words import FIGURES, STATUS_WORDS
+from wslog.cli.tuning import as_json, tuning_text
+from wslog.policy.tune import FRAMES, Tuning
+from wslog.report.page import ReportWriteError
+from wslog.report.tuning_page import render_tuning, write_tuning
+
+
+class Page(HTMLParser):
+    """Tags and text of a page."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.cells: list[str] = []
+        self.skip = 0
+        self.is_cell = False
+        self.feed(source)
+        self.text = " ".join(" ".join(self.words).replace("\u00a0", " ").split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self.skip += tag == "style"
+        if tag == "td":
+            self.cells.append("")
+            self.is_cell = True
+
+    def handle_endtag(self, tag: str) -> None:
+        self.skip -= tag == "style"
+        self.is_cell = self.is_cell and tag != "td"
+
+    def handle_data(self, data: str) -> None:
+        if not self.skip:
+            self.words.append(data)
+            if self.is_cell:
+                self.cells[-1] += data
+
+
+def hostile() -> Tuning:
+    places = [*fake_tuning.STARTS, *fake_tuning.GROUPS]
+    return fake_tuning.tuning(names=dict(zip(places, (*HOSTILE, "_y"), strict=True)), small=False)
+
+
+@cache
+def rendered(kind: str) -> str:
+    return render_tuning(fake_tuning.tuning(kind))[0]
+
+
+@pytest.mark.parametrize("kind", ["L0", "L1", "L3"])
+def test_every_figure_carries_its_status(kind: str) -> None:
+    page = Page(rendered(kind))
+    figures = [cell for cell in page.cells if re.match(r"\s*[\d<>]", cell)]
+    assert len(figures) > 200
+    words = tuple(STATUS_WORDS.values())
+    assert [cell for cell in figures if not any(word in cell for word in words)] == []
+    assumed = [cell for cell in figures if "ASSUMED" in cell]
+    assert all("ASSUMED A1" in cell for cell in assumed)
+    assert bool(assumed) == (kind != "L3")
+    assert any("BOUND" in cell for cell in figures) == (kind == "L0")
+    assert (f"A1 {fake_tuning.POLLS}" in page.text) == (kind != "L3")
+
+
+def test_the_page_answers_first_and_says_what_is_not_known() -> None:
+    page = Page(rendered("L1"))
+    order = [
+        "wifi 2,104 outages in 1,052 sessions Change",
+        "vpn 12 outages",
+        "The policies compared",
+        "Downtime against attempts",
+    ]
+    order += ["Put it in place", "plain JavaScript", "What stays unknown", "Log this next", "What this cannot tell"]
+    places = [page.text.index(words) for words in order]
+    assert places == sorted(places)
+    assert "75 s less" in page.text
+    assert "Too little evidence to recommend anything" in page.text
+    assert "tails of cellular are refused" in page.text
+    for figure in FIGURES.values():
+        assert figure.definition in page.text
+
+
+def test_the_page_needs_nothing_else_and_its_charts_stand_beside_it(tmp_path: Path) -> None:
+    target = write_tuning(fake_tuning.tuning(), tmp_path / "out")
+    assert sorted(path.name for path in target.parent.iterdir()) == [
+        "tune-frontier.png",
+        "tune-herd.png",
+        "tune-outages.png",
+        "tune-recovery.png",
+        "tune.html",
+    ]
+    source = target.read_text(encoding="utf-8")
+    for tag, attributes in Page(source).tags:
+        assert tag not in ("script", "link", "iframe", "base", "form")
+        for name in ("src", "href"):
+            assert str(attributes.get(name, "data:")).startswith("data:")
+    assert source == rendered("L1")
+
+
+def test_hostile_text_is_text() -> None:
+    source, _ = render_tuning(hostile())
+    page = Page(source)
+    assert [tag for tag, a in page.tags if tag == "img" and not str(a["src"]).startswith("data:image/png")] == []
+    assert "<script" not in source
+    assert "\x1b" not in source
+    assert "\u202e" not in source
+    assert "A" * 500 not in re.sub(r"data:image/png;base64,[^\"]+", "", source)
+    assert '<img src=x onerror="alert(1)">' in page.text  # shown, not run
+    assert "{{ 7*7 }}" in page.text
+    source.encode("utf-8")
+
+
+def test_a_lake_without_outages_is_a_page_that_says_so(tmp_path: Path) -> None:
+    whole = fake_tuning.tuning()
+    none = Tuning(**{**vars(whole), **{name: getattr(whole, name).iloc[:0] for name in FRAMES}})
+    page = Page(write_tuning(none, tmp_path).read_text(encoding="utf-8"))
+    assert "No outage of a client in this lake" in page.text
+    assert tuning_text(none).startswith("no outage of a client")
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("here first")
+    with pytest.raises(ReportWriteError, match="cannot write the report"):
+        write_tuning(fake_tuning.tuning(), tmp_path / "out")
+
+
+@pytest.mark.parametrize("kind", ["L0", "L1", "L3"])
+def test_the_text_fits_a_terminal_and_marks_every_figure(kind: str) -> None:
+    lines = tuning_text(fake_tuning.tuning(kind)).splitlines()
+    assert max(map(len, lines)) <= 100
+    rows = [line for line in lines if line.startswith(tuple(fake_tuning.STARTS))]
+    assert len(rows) == len(fake_tuning.GROUPS) * len(fake_tuning.STARTS)
+    for row in rows:
+        assert len(re.findall(r"\S (?:i|a1|b)(?= |$)", row)) == 5, row
+    assert any(" b" in row for row in rows) == (kind == "L0")
+
+
+def test_the_text_is_inert() -> None:
+    text = tuning_text(hostile())
+    assert all(line.isprintable() for line in text.splitlines())
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_json_is_every_frame() -> None:
+    tuning = fake_tuning.tuning()
+    found = json.loads(as_json(tuning))
+    assert {name: len(found[name]) for name in FRAMES} == {name: len(getattr(tuning, name)) for name in FRAMES}
+    small = [row for row in found["policies"] if row["network_type"] == "vpn"]
+    assert {row["state"] for row in small} == {"insufficient"}
+    assert {row["value"] for row in small} == {None}

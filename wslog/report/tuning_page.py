@@ -1,0 +1,76 @@
+"""One page to decide the reconnect policy from."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from wslog.policy.tune import Tuning
+from wslog.report import tuning_sections as parts
+from wslog.report.blocks import shown
+from wslog.report.page import replace_file, writable
+from wslog.version import __version__
+
+
+def write_tuning(tuning: Tuning, out_dir: str | os.PathLike[str]) -> Path:
+    """Write a tuning as one page that needs nothing else, and its charts as PNG files beside it.
+
+    Returns
+    -------
+    Path
+        ``out_dir/tune.html``; the charts are ``out_dir/tune-<chart>.png``. The same tuning and version give the same bytes.
+
+    Raises
+    ------
+    ReportWriteError
+        The folder cannot be written.
+    """
+    folder = writable(Path(out_dir))
+    page, charts = render_tuning(tuning)
+    for name, png in charts.items():
+        replace_file(folder / f"tune-{name}.png", png)
+    target = folder / "tune.html"
+    replace_file(target, page.encode("utf-8"))
+    return target
+
+
+def render_tuning(tuning: Tuning) -> tuple[str, dict[str, bytes]]:
+    """Return the page, and its charts as name to PNG."""
+    known = parts.Assumptions()
+    gallery = parts.Gallery()
+    cards = parts.cards(tuning, known)
+    sections = [parts.policies_section(tuning, known), *parts.chart_sections(tuning, gallery)]
+    sections += [section for section in (parts.snippets_section(tuning),) if section is not None]
+    sections += [parts.observed_section(tuning), parts.unknown_section(tuning), parts.limits_section(tuning)]
+    sections.append(parts.definitions_section())
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("tuning.html.jinja").render(
+        title="The reconnect policy",
+        when=f"In place now: {shown(tuning.current, 80)}",
+        lead="",
+        banners=_banners(tuning),
+        summary=" ".join(words for _, words in parts.advice_of(tuning, "summary")),
+        cards=cards,
+        legend=parts.legend() if cards else (),
+        tiles=(),
+        sections=sections if cards else sections[-2:],
+        version=__version__,
+    )
+    return page, gallery.charts
+
+
+def _banners(tuning: Tuning) -> list[str]:
+    """Warnings about all outages; those of a group stand on its card."""
+    if not len(tuning.policies):
+        return ["No outage of a client in this lake: client logs are needed to estimate what a policy does."]
+    rows = tuning.advice.to_dict("records")
+    whole = [row for row in rows if row["kind"] == "warning" and parts.advice_key(row, tuning.by) is None]
+    return [f"{shown(row['title'], 120)} {shown(row['text'], 600)}" for row in whole]
