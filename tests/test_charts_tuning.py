@@ -143,11 +143,6 @@ def test_no_label_breaks_a_chart() -> None:
             assert text.get_text().replace("\n", "").replace(NBSP, "").isprintable()
 
 
-def test_the_same_frames_give_the_same_bytes() -> None:
-    first, second = (png_bytes(drawn(fake_tuning.tuning())["frontier"]()) for _ in range(2))
-    assert first == second
-
-
 def test_figures_in_words() -> None:
     rows = {row.figure: row for row in estimates(fake_tuning.tuning("L0").gains, ("network_type",))[:7]}
     assert rows["downtime_mean_s"].is_bound

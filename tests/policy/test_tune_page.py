@@ -12,9 +12,10 @@ import pytest
 
 from tests.policy import fake_tuning
 from tests.report.fake import HOSTILE
-from wslog.charts.tuning_words import FIGURES, STATUS_WORDS
+from wslog.charts.tuning_words import FIGURES
 from wslog.cli.tuning import as_json, tuning_text
 from wslog.policy.tune import FRAMES, Tuning
+from wslog.report import tuning_sections as parts
 from wslog.report.page import ReportWriteError
 from wslog.report.tuning_page import render_tuning, write_tuning
 
@@ -56,26 +57,36 @@ def hostile() -> Tuning:
 
 
 @cache
-def rendered(kind: str) -> str:
-    return render_tuning(fake_tuning.tuning(kind))[0]
+def rendered() -> str:
+    return render_tuning(fake_tuning.tuning())[0]
 
 
 @pytest.mark.parametrize("kind", ["L0", "L1", "L3"])
 def test_every_figure_carries_its_status(kind: str) -> None:
-    page = Page(rendered(kind))
-    figures = [cell for cell in page.cells if re.match(r"\s*[\d<>]", cell)]
+    tuning = fake_tuning.tuning(kind)
+    known = parts.Assumptions()
+    tables = [card.table for card in parts.cards(tuning, known) if card.table is not None]
+    tables += [block for block in parts.policies_section(tuning, known).blocks if block.kind == "table"]
+    cells = [cell for block in tables for line in block.lines for cell in line[1:]]
+    figures = [cell for cell in cells if not cell.text.startswith("too little")]
     assert len(figures) > 200
-    words = tuple(STATUS_WORDS.values())
-    assert [cell for cell in figures if not any(word in cell for word in words)] == []
-    assumed = [cell for cell in figures if "ASSUMED" in cell]
-    assert all("ASSUMED A1" in cell for cell in assumed)
-    assert bool(assumed) == (kind != "L3")
-    assert any("BOUND" in cell for cell in figures) == (kind == "L0")
-    assert (f"A1 {fake_tuning.POLLS}" in page.text) == (kind != "L3")
+    badges = {cell.badge for cell in figures}
+    assert (
+        badges
+        == {
+            "L0": {"IDENTIFIED", "ASSUMED A1", "BOUND"},
+            "L1": {"IDENTIFIED", "ASSUMED A1"},
+            "L3": {"IDENTIFIED"},
+        }[kind]
+    )
+    assert known.numbers == ({} if kind == "L3" else {fake_tuning.POLLS: 1})
+    # a bound has no interval of its own and no dot; everything else has both ends
+    assert all((cell.note == "") == (cell.badge == "BOUND") for cell in figures)
+    assert all(cell.dot is None for cell in figures if cell.badge == "BOUND")
 
 
 def test_the_page_answers_first_and_says_what_is_not_known() -> None:
-    page = Page(rendered("L1"))
+    page = Page(rendered())
     order = [
         "wifi 2,104 outages in 1,052 sessions Change",
         "vpn 12 outages",
@@ -106,7 +117,7 @@ def test_the_page_needs_nothing_else_and_its_charts_stand_beside_it(tmp_path: Pa
         assert tag not in ("script", "link", "iframe", "base", "form")
         for name in ("src", "href"):
             assert str(attributes.get(name, "data:")).startswith("data:")
-    assert source == rendered("L1")
+    assert source == rendered()
 
 
 def test_hostile_text_is_text() -> None:
