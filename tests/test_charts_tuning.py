@@ -112,6 +112,12 @@ def test_a_policy_that_never_drains_says_so() -> None:
     figure = charts.herd(tuning.herds, tuning.loads)
     assert " never" in texts(figure)
     assert "the server accepts 1,500/s" in texts(figure)
+    assert any(text.endswith(" to never") for text in texts(figure))
+    hollow = [patch for patch in figure.axes[1].patches if patch.get_hatch()]
+    row = pick(tuning.herds, policy="grpc")
+    assert [(p.get_x(), p.get_x() + p.get_width()) for p in hollow] == [
+        (row["peak_per_s_low"], pytest.approx(row["peak_per_s_high"]))
+    ]
     lines = figure.axes[0].get_lines()
     assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == len(lines)
 
@@ -144,7 +150,7 @@ def test_no_label_breaks_a_chart() -> None:
 
 
 def test_figures_in_words() -> None:
-    rows = {row.figure: row for row in estimates(fake_tuning.tuning("L0").gains, ("network_type",))[:7]}
+    rows = {row.figure: row for row in estimates(fake_tuning.tuning("L0").gains, ("network_type",))[:8]}
     assert rows["downtime_mean_s"].is_bound
     assert "less to" in difference_text(rows["downtime_mean_s"])[0]
     assert not rows["downtime_p50_s"].is_bound

@@ -61,6 +61,9 @@ def replayed(ends: np.ndarray[Any, Any], starts: list[float]) -> dict[str, float
         "downtime_p50_s": float(np.quantile(down, 0.5)),
         "downtime_p95_s": float(np.quantile(down, 0.95)),
         "downtime_mean_s": float(down.mean()),
+        "service_downtime_mean_s": float(
+            np.where(back, down, np.minimum(ends + 1.0, HORIZON_S) if len(at) == 3 else HORIZON_S).mean()
+        ),
         "attempt_count_mean": float(np.where(back, k + 1, len(at)).mean()),
         "fallback_ratio": float((~back).mean()) if len(at) == 3 else 0.0,
         "fallback_s_mean": float(((HORIZON_S - 6.0) * ~back).mean()) if len(at) == 3 else 0.0,
@@ -215,19 +218,28 @@ def _herds(names: dict[str, str]) -> tuple[pd.DataFrame, pd.DataFrame]:
     for place, (policy, (role, starts)) in enumerate(STARTS.items()):
         shown = {"policy": names.get(policy, policy), "role": role}
         peak = 20_000 / (0.5 + place)
+        t95 = np.inf if policy == "signalr" else 18.0 + 3 * place
+        is_bound = policy == "grpc"
         herds.append(
             {
+                "herd_id": "app.example.com@1",
                 **shown,
-                "peak_per_s": peak,
-                "peak_low": peak * 0.96,
-                "peak_high": peak * 1.05,
-                "drain_s": None if policy == "signalr" else 18.0 + 3 * place,
-                "drain_low": None if policy == "signalr" else 16.0 + 3 * place,
-                "drain_high": None if policy == "signalr" else 22.0 + 3 * place,
-                "accept_per_s": 1500.0,
                 "client_count": 20_000,
-                "state": "ok",
-                "missing": "",
+                "accept_per_s": 1500.0,
+                "peak_per_s": np.nan if is_bound else peak,
+                "peak_per_s_low": peak * 0.96,
+                "peak_per_s_high": peak * 1.05,
+                "peak_per_s_status": "bound" if is_bound else "identified",
+                "t95_s": np.nan if is_bound else t95,
+                "t95_s_low": t95 * 0.9,
+                "t95_s_high": np.inf if is_bound else t95 * 1.1,
+                "t95_s_status": "bound" if is_bound else "assumed" if policy == "linear-3" else "identified",
+                "attempts_per_client": 3.0,
+                "attempts_per_client_low": 2.9,
+                "attempts_per_client_high": 3.1,
+                "attempts_per_client_status": "identified",
+                "status": "bound" if is_bound else "identified",
+                "missing": "no attempt was refused: the accept rate is only bounded from below" if is_bound else "",
             }
         )
         if place < 5:

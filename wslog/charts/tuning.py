@@ -40,6 +40,7 @@ from wslog.safe_text import chart_label
 
 MAX_PANELS = 6
 MAX_POLICIES = 6
+MAX_BARS = 24
 POLICY_CHARACTERS = 26
 FIRST_S = 0.1
 COUNT_TICKS = (0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
@@ -78,7 +79,7 @@ OTHERS: tuple[Look, ...] = (
 
 def looks(frame: pd.DataFrame) -> dict[str, Look]:
     """Return colour, marker and line style of the policies that are told apart in lines, at most :data:`MAX_POLICIES`."""
-    roles = dict(zip(frame["policy"], frame["role"], strict=True))
+    roles = _roles(frame)
     order = sorted(roles, key=lambda name: ("current", "recommended", "given", "preset").index(roles[name]))
     found: dict[str, Look] = {}
     rest = iter(OTHERS)
@@ -117,6 +118,10 @@ def _time_axis(axes: Axes, first_s: float, last_s: float) -> None:
 def _round_s(seconds: float) -> str:
     """Return a tick of a logarithmic axis: ``0.3 s``, ``3 s``, ``5 min``."""
     return f"{seconds:g}{NBSP}s" if seconds < 120 else duration(seconds)
+
+
+def _roles(frame: pd.DataFrame) -> dict[str, str]:
+    return {str(policy): str(role) for policy, role in zip(frame["policy"], frame["role"], strict=True)}
 
 
 def _named(policy: str, role: str) -> str:
@@ -171,7 +176,7 @@ def outage_survival(outages: pd.DataFrame, schedules: pd.DataFrame, by: Sequence
         return nothing("no outage to draw: too little evidence")
     shown = looks(schedules) if len(schedules) else {}
     shown = dict(list(shown.items())[:3])
-    roles = dict(zip(schedules["policy"], schedules["role"], strict=True))
+    roles = _roles(schedules)
     last = float(outages["at_s"].max())
     with style():
         figure, panels = _panels(len(shown_groups), 2.75)
@@ -437,7 +442,7 @@ def recovery_by_time(recovery: pd.DataFrame, by: Sequence[str] = ()) -> Figure:
     if not shown_groups:
         return nothing("no policy to draw: too little evidence")
     shown = dict(list(looks(recovery).items())[:4])
-    roles = dict(zip(recovery["policy"], recovery["role"], strict=True))
+    roles = _roles(recovery)
     last = float(recovery["at_s"].max())
     with style():
         figure, panels = _panels(len(shown_groups), 2.6)
@@ -479,33 +484,33 @@ def _recovery_line(axes: Axes, mine: pd.DataFrame, look: Look) -> None:
 
 
 def herd(herds: pd.DataFrame, loads: pd.DataFrame) -> Figure:
-    """Draw what a server that dropped everybody would see: attempts per second, the peak and the time to drain.
+    """Draw what a service that dropped everybody would see: attempts per second, the peak and the time to drain.
 
     Parameters
     ----------
     herds : DataFrame
-        ``herds`` of a tuning: ``policy``, ``role``, ``peak_per_s``, ``peak_low``, ``peak_high``, ``drain_s``, ``drain_low``,
-        ``drain_high``, ``accept_per_s``, ``state``. A null drain time: not drained before the horizon.
+        ``herds`` of a tuning, one herd: ``policy``, ``role``, ``accept_per_s``, ``peak_per_s`` and ``t95_s`` (inf: not within the
+        replay), each with ``_low``, ``_high`` and ``_status``; the value is null where only bounds are known.
     loads : DataFrame
         ``loads`` of a tuning: ``policy``, ``role``, ``at_s``, ``attempts_per_s``.
 
     Returns
     -------
     Figure
-        Load curves of the policies that stand out at the left, peaks and drain times of all at the right.
+        Load curves of the policies that stand out at the left, peaks and drain times of all at the right, the lowest peak first.
     """
-    ok = herds[herds["state"] == "ok"] if len(herds) else herds
-    if not len(ok):
+    if not len(herds):
         return nothing("no herd to replay: no moment in these logs at which many clients dropped together")
     with style():
-        ordered = ok.sort_values("peak_per_s", kind="stable").head(24)
+        ordered = herds.assign(order=herds["peak_per_s"].fillna(herds["peak_per_s_high"]))
+        ordered = ordered.sort_values("order", kind="stable").head(MAX_BARS)
         figure = new_figure(max(2.9, 1.2 + 0.2 * len(ordered)))
         left, peaks, drains = figure.subplots(1, 3, width_ratios=[2.2, 1.3, 1.0])
         shown = looks(loads) if len(loads) else {}
-        _load_curves(left, loads, number(ok["accept_per_s"].iloc[0]), shown)
-        _legend(figure, shown, dict(zip(loads["policy"], loads["role"], strict=True)))
-        _herd_bars(peaks, ordered, "peak", "peak, attempts/s")
-        _herd_bars(drains, ordered, "drain", "95 % back after", has_names=False)
+        _load_curves(left, loads, number(herds["accept_per_s"].iloc[0]), shown)
+        _legend(figure, shown, _roles(loads))
+        _herd_bars(peaks, ordered, "peak_per_s", "Peak, attempts/s")
+        _herd_bars(drains, ordered, "t95_s", "95 % back after", has_names=False)
         return finished(figure)
 
 
@@ -540,55 +545,63 @@ def _load_curves(axes: Axes, loads: pd.DataFrame, accept_per_s: float | None, sh
     axes.minorticks_off()
 
 
-def _herd_bars(axes: Axes, rows: pd.DataFrame, name: str, title: str, has_names: bool = True) -> None:
-    column = "peak_per_s" if name == "peak" else "drain_s"
+def _herd_bars(axes: Axes, rows: pd.DataFrame, column: str, title: str, has_names: bool = True) -> None:
+    words = (lambda value: f"{value:,.0f}") if column == "peak_per_s" else duration
     names = []
+    ends = [float(v) for name in (column, f"{column}_high") for v in rows[name] if pd.notna(v) and np.isfinite(v)]
+    end = max(ends, default=1.0) * 1.45
     for place, row in enumerate(rows.to_dict("records")):
-        role = str(row["role"])
-        colour = {"current": CURRENT[0], "recommended": RECOMMENDED[0]}.get(role, PALE)
         names.append(chart_label(str(row["policy"]), POLICY_CHARACTERS))
-        value, low, high = number(row[column]), number(row[f"{name}_low"]), number(row[f"{name}_high"])
-        if value is None:
+        low, high = float(row[f"{column}_low"]), float(row[f"{column}_high"])
+        is_bound = row[f"{column}_status"] == "bound"
+        colour = {"current": CURRENT[0], "recommended": RECOMMENDED[0]}.get(str(row["role"]), PALE)
+        if is_bound:
+            # a bar between the bounds, hatched and hollow: no value within is more likely than another
+            last = min(high, end)
+            axes.barh(
+                place,
+                last - low,
+                left=low,
+                height=0.6,
+                facecolor="white",
+                edgecolor=QUIET if colour == PALE else colour,
+                hatch="////",
+                linewidth=1,
+            )
+            said = f"{words(low)} to {words(high) if np.isfinite(high) else 'never'}"
+            at = last
+        elif not np.isfinite(row[column]):
             axes.text(0, place, " never", va="center", fontsize=7, color=QUIET)
             continue
-        axes.barh(
-            place,
-            value,
-            height=0.66,
-            color=colour,
-            hatch="////" if role == "current" else None,
-            edgecolor="white",
-            linewidth=0,
-        )
-        if low is not None and high is not None:
-            axes.errorbar(
-                [value],
-                [place],
-                xerr=[[max(value - low, 0)], [max(high - value, 0)]],
-                fmt="none",
-                ecolor=INK,
-                elinewidth=0.9,
-                capsize=1.8,
-            )
-        words = f"{value:,.0f}" if name == "peak" else duration(value)
+        else:
+            value = float(row[column])
+            axes.barh(place, value, height=0.66, color=colour, linewidth=0)
+            high = min(high, end)
+            reach = [[max(value - low, 0)], [max(high - value, 0)]]
+            axes.errorbar([value], [place], xerr=reach, fmt="none", ecolor=INK, elinewidth=0.9, capsize=1.8)
+            said, at = words(value), max(value, high)
+        inside = at > 0.7 * end
         axes.annotate(
-            words,
-            (max(value, high or value), place),
-            xytext=(4, 0),
+            said,
+            (at, place),
+            xytext=(-4 if inside else 4, 0),
             textcoords="offset points",
+            ha="right" if inside else "left",
             va="center",
             fontsize=7,
             color=INK,
-            annotation_clip=False,
+            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
+            if inside
+            else None,
+            parse_math=False,
         )
     axes.set_yticks(range(len(names)), names if has_names else [""] * len(names), color=INK, fontsize=7)
     axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_xlim(0, end)
     axes.set_title(title)
-    axes.margins(x=0.3)
-    axes.set_xlim(left=0)
     axes.grid(axis="x")
     axes.set_axisbelow(True)
     axes.spines["left"].set_visible(False)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.6g}" if name == "peak" else duration(value))
     axes.locator_params(axis="x", nbins=3)
+    axes.xaxis.set_major_formatter(lambda value, _: words(value))
     axes.axvline(0, color=FAINT, linewidth=0.8)

@@ -41,6 +41,13 @@ FIGURES: dict[str, Figure] = {
         "Mean over all outages of the time without a WebSocket; an outage that is not over at the horizon counts as the "
         "horizon, so a policy gains nothing by giving up.",
     ),
+    "service_downtime_mean_s": Figure(
+        "Mean time without service",
+        "no service",
+        "seconds",
+        False,
+        "The same, but over as soon as there was any service: the WebSocket, or polling or SSE once the policy fell back.",
+    ),
     "downtime_p50_s": Figure(
         "Median downtime", "median", "seconds", False, "The time by which half of all outages had their WebSocket back."
     ),

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
+import math
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wslog.errors import EXIT_PIPE_CLOSED
 from wslog.safe_text import terminal
 
 if TYPE_CHECKING:
@@ -23,65 +22,6 @@ _FIGURES = ("recovery_ratio", "downtime_p50_s", "downtime_p95_s", "downtime_mean
 _LETTERS = {"identified": "i", "assumed": "a", "bound": "b"}
 _NAME, _CELL = 22, 15
 _SHOWN = 12
-
-
-def run(
-    lake: Path,
-    *,
-    by: str | None = None,
-    policies: Sequence[str] = (),
-    price_s: float = 1.0,
-    horizon_s: float = 600.0,
-    seed: int = 1,
-    out: Path | None = None,
-    kind: str = "table",
-    **period: str | None,
-) -> None:
-    """Tune on a lake and print the answer.
-
-    Parameters
-    ----------
-    lake : Path
-    by : str, optional
-        Comma-separated grouping columns.
-    policies : sequence of str
-        Presets and TOML files to compare; all presets when empty.
-    price_s : float
-        Seconds of downtime that one attempt is worth.
-    horizon_s : float
-        How far an outage is followed.
-    seed : int
-    out : Path, optional
-        Folder for the page and its charts.
-    kind : str
-        ``table`` (text), ``json`` (all frames), ``csv`` or ``parquet`` (the policies frame).
-    **period
-        ``since``, ``until``, ``week``, ``where``.
-
-    Raises
-    ------
-    UsageError, LakeDamagedError, ReportWriteError
-    """
-    from wslog.api import open_lake
-
-    # matplotlib keeps a list of fonts; with the lake, not in somebody's home folder
-    os.environ.setdefault("MPLCONFIGDIR", str(lake / "_wslog" / "cache" / "matplotlib"))
-    columns = [column.strip() for column in by.split(",") if column.strip()] if by else []
-    tuning = open_lake(lake).tune(
-        by=columns, policies=policies, price_s=price_s, horizon_s=horizon_s, seed=seed, **period
-    )
-    page = None
-    if out is not None:
-        from wslog.report.tuning_page import write_tuning
-
-        page = write_tuning(tuning, out)
-    try:
-        _print(tuning, kind, page)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # the reader of the pipe has left: nothing is wrong, and the flush at exit must not complain
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(EXIT_PIPE_CLOSED) from None
 
 
 def _print(tuning: Tuning, kind: str, page: Path | None) -> None:
@@ -107,7 +47,9 @@ def as_json(tuning: Tuning, page: Path | None = None) -> str:
         "horizon_s": tuning.horizon_s,
         "page": None if page is None else str(page),
     }
-    found |= {name: json.loads(to_json(getattr(tuning, name))) for name in FRAMES}
+    # JSON has no infinity: a time that never came is null, like a value that is only bounded (its status says which)
+    frames = {name: getattr(tuning, name).replace([math.inf, -math.inf], math.nan) for name in FRAMES}
+    found |= {name: json.loads(to_json(frame)) for name, frame in frames.items()}
     return json.dumps(found, indent=1)
 
 

@@ -59,8 +59,7 @@ class Tuning:
     recovery : DataFrame
         One row per group, policy and instant: ``policy``, ``role``, ``at_s``, ``recovered_ratio``, ``low``, ``high``, ``status``.
     herds : DataFrame
-        One row per policy, not grouped: ``policy``, ``role``, ``peak_per_s``, ``peak_low``, ``peak_high``, ``drain_s`` (null: not
-        drained before the horizon), ``drain_low``, ``drain_high``, ``accept_per_s``, ``client_count``, ``state``, ``missing``.
+        One row per policy, for the largest herd, not grouped: the columns of :func:`wslog.policy.herd.compare` and ``role``.
     loads : DataFrame
         One row per policy and instant after the drop: ``policy``, ``role``, ``at_s``, ``attempts_per_s``.
     observed : DataFrame

@@ -6,6 +6,7 @@ import base64
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -24,6 +25,7 @@ from wslog.charts.tuning_words import (
     group_of,
     group_rows,
     groups,
+    in_unit,
     interval_words,
     key_of,
     status_word,
@@ -33,7 +35,14 @@ from wslog.charts.words import duration, plural
 from wslog.policy.tune import Tuning
 from wslog.report.blocks import Block, Cell, Section, note, shown, table, text
 
-CARD_FIGURES = ("downtime_mean_s", "downtime_p50_s", "downtime_p95_s", "recovery_ratio", "attempt_count_mean")
+CARD_FIGURES = (
+    "downtime_mean_s",
+    "service_downtime_mean_s",
+    "downtime_p50_s",
+    "downtime_p95_s",
+    "recovery_ratio",
+    "attempt_count_mean",
+)
 MAX_CARDS = 12
 MAX_OPEN = 12
 
@@ -196,7 +205,7 @@ def policies_section(tuning: Tuning, known: Assumptions) -> Section:
     section.blocks.append(
         text(
             f"Each policy is replayed on the outages of these logs, followed for {duration(tuning.horizon_s)}. Below a value its "
-            "95 % interval; the bar shows it on the scale of the column (seconds and attempts logarithmic), hatched where only "
+            "95\u00a0% interval; the bar shows it on the scale of the column (seconds and attempts logarithmic), hatched where only "
             "bounds are known."
         )
     )
@@ -320,9 +329,35 @@ def _herd_section(tuning: Tuning, gallery: Gallery) -> Section:
             f"{plural(int(first['client_count']), 'client')} dropped at the same moment, as a deploy or a restart does.",
         )
     )
+    lines = [
+        (Cell(shown(row["policy"], 60)), *(_herd_cell(row, column) for column in HERD_FIGURES))
+        for row in tuning.herds.to_dict("records")
+    ]
+    section.blocks.append(table(("Policy", *HERD_FIGURES.values()), lines, summary="The herd in numbers"))
     missing = sorted({shown(words, 300) for words in tuning.herds["missing"] if isinstance(words, str) and words})
-    section.blocks += [note(words) for words in missing]
+    section.blocks += [note(f"Only bounds where the log leaves something open. {words}.") for words in missing]
     return section
+
+
+HERD_FIGURES = {
+    "peak_per_s": "Attempts in the busiest second",
+    "t95_s": "95 % back after",
+    "attempts_per_client": "Attempts per client",
+}
+
+
+def _herd_cell(row: Mapping[Hashable, Any], column: str) -> Cell:
+    status = str(row[f"{column}_status"])
+
+    def words(value: float) -> str:
+        if math.isinf(value):
+            return "never"
+        return duration(value) if column.endswith("_s") and column != "peak_per_s" else in_unit(value, "count")
+
+    span = f"{words(row[f'{column}_low'])} to {words(row[f'{column}_high'])}"
+    is_bound = status == "bound"
+    value = span if is_bound else words(row[column])
+    return Cell(value, note="" if is_bound else span, badge=STATUS_WORDS.get(status, status), badge_kind=status)
 
 
 def observed_section(tuning: Tuning) -> Section:
