@@ -1,0 +1,118 @@
+"""How close the predictions come to the truth, by log kind and number of outages: ``python -m tests.policy.accuracy``.
+
+Worlds whose truth is known (:mod:`tests.policy.worlds`) are logged under one policy; what five others would have done is predicted
+from that log and compared with what they really do there. Printed is the median over repeats of the relative error in percent,
+and its range over the five policies. Log kinds:
+
+* L0: the reference client (1, 2, 3 s, then polling), polls not logged
+* L1: the same with the first successful poll, and the last failed one, logged
+* L2: the same as L0, but a tenth of the episodes follow a long randomised schedule
+* L3: full jitter from 1 s to 30 s without end; pages are left after 300 s on average
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+
+from tests.policy import worlds
+from tests.policy.worlds import CELLULAR, TARGETS, WIFI, Network, Written
+from wslog.policy.estimate import Estimate, estimate
+from wslog.policy.figures import Figure, figures
+from wslog.policy.model import FloatArray, Outages
+from wslog.policy.replay import respond
+
+KINDS = ("L0", "L1", "L2", "L3")
+REPEATS = {100: 20, 1_000: 12, 10_000: 8, 100_000: 3}
+COLUMNS = ("recovery_ratio", "downtime_p50_s", "downtime_p95_s", "attempt_count_mean", "downtime_mean_s")
+
+WITHOUT_GAP = tuple(name for name in TARGETS if name != "signalr")
+"""SignalR's quantiles sit on atoms seconds apart: its median jumps from 2.3 to 12.2 s, its 95th percentile is the horizon."""
+
+
+def explore(count: int, attempts: int, rng: np.random.Generator) -> FloatArray:
+    """The exploration schedule: log-uniform instants over ten minutes, sorted."""
+    at = np.sort(np.exp(rng.uniform(np.log(0.05), np.log(600.0), (count, attempts))), axis=1)
+    return np.diff(at, axis=1, prepend=0.0)
+
+
+def log(kind: str, world: Network, count: int, rng: np.random.Generator) -> Outages:
+    """Return the log of ``count`` outages of a world."""
+    if kind == "L3":
+        return worlds.log_of(
+            worlds.play(world, worlds.full_jitter, count, 80, rng), leave_s=rng.exponential(300.0, count)
+        )
+    if kind == "L2":
+        seldom = count // 10
+        usual = worlds.log_of(worlds.play(world, worlds.linear_3, count - seldom, 3, rng))
+        return joined(usual, worlds.log_of(worlds.play(world, explore, seldom, 12, rng)))
+    return worlds.log_of(
+        worlds.play(world, worlds.linear_3, count, 3, rng), poll_s=1.0 if kind == "L1" else None
+    )
+
+
+def joined(a: Outages, b: Outages) -> Outages:
+    """Return both logs as one."""
+    names = [n for n in a.__dataclass_fields__ if n != "first"]
+    columns = {n: np.concatenate((getattr(a, n), getattr(b, n))) for n in names}
+    columns["cluster"] = np.concatenate((a.cluster, b.cluster + a.cluster.max() + 1))
+    return Outages(first=np.concatenate((a.first, b.first[1:] + a.first[-1])), **columns)
+
+
+def predict(found: Estimate, names: Iterator[str] | tuple[str, ...] = tuple(TARGETS)) -> dict[str, dict[str, Figure]]:
+    """Return the figures of each target policy by name."""
+    made = {}
+    for name in names:
+        waits, attempts = TARGETS[name]
+        policy = Written(name, waits, attempts)
+        played = respond(policy, found.rows, found.conditions, found.weights.failure_ratio, worlds.HORIZON_S, seed=5)
+        made[name] = {figure.name: figure for figure in figures(found, played)}
+    return made
+
+
+def errors(
+    kind: str, world: Network, count: int, repeats: int, truths: dict[str, dict[str, float]], seed: int = 1
+) -> dict[str, dict[str, float]]:
+    """Return the median relative error in percent by figure and policy; policies whose figure is only bounded are left out."""
+    seen: dict[str, dict[str, list[float]]] = {c: defaultdict(list) for c in COLUMNS}
+    for repeat in range(repeats):
+        rng = np.random.default_rng((seed, repeat, count, KINDS.index(kind)))
+        first = worlds.first_connects(world, 3 * count, rng)
+        found = estimate(log(kind, world, count, rng), first, rng=rng, replicates=8)
+        for name, made in predict(found).items():
+            for column in COLUMNS:
+                if name == "signalr" and column.startswith("downtime_p"):
+                    continue
+                figure, true = made[column], truths[name][column]
+                # a figure that is only bounded is off by as much as its bounds leave open
+                off = abs(figure.value - true) if figure.value == figure.value else (figure.bound_high - figure.bound_low) / 2
+                seen[column][name].append(100 * off / true)
+    return {c: {name: float(np.median(v)) for name, v in by.items()} for c, by in seen.items()}
+
+
+def truths_of(world: Network, count: int = 400_000) -> dict[str, dict[str, float]]:
+    """Return what each target policy really does."""
+    return {name: worlds.truth(world, waits, attempts, 99, count) for name, (waits, attempts) in TARGETS.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kinds", nargs="+", default=KINDS, choices=KINDS)
+    parser.add_argument("--sizes", nargs="+", type=int, default=tuple(REPEATS))
+    parser.add_argument("--repeats", type=int, default=None)
+    args = parser.parse_args()
+    print("| log | outages | " + " | ".join(COLUMNS) + " |\n|---|---|" + "---|" * len(COLUMNS))
+    for world in (CELLULAR, WIFI):
+        truths = truths_of(world)
+        for kind in args.kinds:
+            for count in args.sizes:
+                found = errors(kind, world, count, args.repeats or REPEATS.get(count, 3), truths)
+                cells = [f"{min(v.values()):.1f} to {max(v.values()):.1f}" for v in found.values()]
+                print(f"| {world.name} {kind} | {count:,} | " + " | ".join(cells) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,350 @@
+"""One group's outages estimated: the distribution of their end, what the log leaves open, and how far chance moved it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from wslog.policy.model import FAILURES, Distribution, FloatArray, Outages, grid
+from wslog.policy.npmle import PRIOR_COUNT, FirstConnects, Fit, fit, log_uniform
+from wslog.policy.patterns import Patterns, compress, with_probes
+from wslog.policy.replay import Conditions, Rows, rows_for
+from wslog.policy.support import Gaps, Spread, gaps_of, looks_of
+
+STEPS, POLISH_STEPS, REPLICATE_STEPS, PROFILE_STEPS = 300, 12, 30, 40
+"""EM steps at most: of a full fit, of one that starts from a part's, of a replicate, of a fit with a held chance of failure."""
+
+GAP = 2e-4
+"""Nats per outage that a fit may stay below the optimum."""
+
+LEAST_FIRST = 200
+"""First connects that it takes to know how often attempts fail by chance."""
+
+REPLICATES = 50
+MOST_PROFILED = 1_000
+MOST_REPLICATED = 4_000
+"""Outages that one replicate is fitted on. With more, replicates are of a part and their spread is scaled by the root of the
+sizes (m-out-of-n bootstrap)."""
+
+MOST_FITTED = 60_000
+"""Distinct patterns that are fitted to the end; with more, a part is, and the whole only polishes it."""
+
+FAILURE_GRID = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.09, 0.13, 0.18, 0.25, 0.35, 0.5)
+LIKELY = 1.92
+"""Half the 95 % point of chi-square with one degree: chances whose log-likelihood is within are not ruled out."""
+
+ASSUMPTIONS = {
+    "free": "",
+    "chance": "reconnects fail by chance as often as first connects do",
+    "polls": "polling and the WebSocket come back together, except where WebSockets are blocked",
+    "gaps": "between two attempts, outages end evenly in the logarithm of time",
+}
+"""What each rung of the ladder takes for granted, in order; a figure needs those up to the first rung that pins it down."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Probability of each replay row, with the chance of failure and the blocked share of "never" that go with it."""
+
+    row: FloatArray
+    failure_ratio: float
+    blocked_share: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is known about the outages of one group.
+
+    Parameters
+    ----------
+    fit : Fit
+        With the evidence of polls, where there is some.
+    outage_count, session_count : int
+    rows : Rows
+        The replay grid, cut where this log's gaps begin and end.
+    conditions : Conditions
+    weights : Weights
+    ladder : dict
+        Of each rung of assumptions, the weights at the extremes that it leaves open.
+    tail : list of Weights
+        The extremes of what comes after the last look, gaps between looks being filled evenly.
+    shown_rung : str
+        The rung whose bounds are shown.
+    assumptions : dict
+        Of each rung, in words.
+    replicate_rows : (replicates, rows) float array
+        How far a resample of the sessions moves the row weights.
+    replicate_failure : (replicates,) float array
+        How far it moves the chance of failure.
+    is_tail_refused : bool
+        People leave during outages more than else: nothing is said about what comes after the last look.
+    refusal : str
+        Why.
+    """
+
+    fit: Fit
+    outage_count: int
+    session_count: int
+    rows: Rows
+    conditions: Conditions
+    weights: Weights
+    ladder: dict[str, list[Weights]]
+    tail: list[Weights]
+    shown_rung: str
+    assumptions: dict[str, str]
+    replicate_rows: FloatArray
+    replicate_failure: FloatArray
+    horizon_s: float
+    is_tail_refused: bool = False
+    refusal: str = ""
+
+    @property
+    def websocket(self) -> Distribution:
+        """The distribution of the instant at which a WebSocket could open again."""
+        return self.fit.websocket
+
+
+def estimate(
+    outages: Outages,
+    first: FirstConnects | None = None,
+    *,
+    horizon_s: float = 600.0,
+    rng: np.random.Generator,
+    prior: Distribution | None = None,
+    prior_count: float = PRIOR_COUNT,
+    refusal: str = "",
+    replicates: int = REPLICATES,
+) -> Estimate:
+    """Estimate when the outages of one group end.
+
+    Parameters
+    ----------
+    outages : Outages
+        At least one; of one kind: drops and failed first connects have other blocked shares.
+    first : FirstConnects, optional
+        Evidence about failures by chance.
+    horizon_s : float
+        Until when policies are compared; at most 900.
+    rng : numpy.random.Generator
+        For resampling.
+    prior, prior_count : Distribution, float
+        A pooled estimate and what it is worth, for a small group.
+    refusal : str
+        Why nothing may be said about the time after the last look; empty when it may.
+    replicates : int
+    """
+    fast_s = _fast_handshake_s(outages)
+    seen = with_probes(outages, fast_s)
+    bare = replace(seen, poll_ok_s=np.full(len(seen), np.nan), poll_failed_s=np.full(len(seen), np.nan))
+    last_s = max(900.0, horizon_s)
+    gaps, bare_gaps = gaps_of(looks_of(seen, True), last_s), gaps_of(looks_of(bare, True), last_s)
+    # the instants of a fixed schedule become edges: what an attempt at 1 s says ends at 1 s
+    edges = _edges(grid(last_s), gaps, bare_gaps)
+    weight = log_uniform(edges) if prior is None else np.append(np.diff(prior.cdf(edges)), prior.never)
+    settings = _Settings(edges, first or FirstConnects(), weight, prior_count)
+    patterns = compress(seen, edges)
+    whole = settings.fit_all(patterns, rng)
+    bare_patterns = compress(bare, edges) if patterns.has_polls else patterns
+    without = settings.fit_all(bare_patterns, rng) if patterns.has_polls else whole
+    points = np.concatenate((gaps.points_s, bare_gaps.points_s))
+    rows = rows_for(
+        edges, horizon_s, points, np.concatenate((gaps.low_s, gaps.high_s, bare_gaps.low_s, bare_gaps.high_s))
+    )
+    spread, bare_spread = Spread(edges, rows, gaps, 0), Spread(edges, rows, bare_gaps, len(gaps.points_s))
+    weights = _weights(whole, spread)
+    ladder = {"free": _free(settings, bare_patterns, without, bare_spread, rng)}
+    if settings.has_first:
+        ladder["chance"] = _sides(without, bare_spread)
+    if patterns.has_polls:
+        ladder["polls"] = _sides(whole, spread)
+    moved, moved_failure = _replicate(settings, patterns, outages, whole, spread, replicates, rng)
+    return Estimate(
+        fit=whole,
+        outage_count=len(outages),
+        session_count=len(np.unique(outages.cluster)),
+        rows=rows,
+        conditions=conditions_of(outages, fast_s),
+        weights=weights,
+        ladder=ladder,
+        tail=_sides(whole, spread, only_last=True),
+        shown_rung="chance" if settings.has_first else "free",
+        assumptions=ASSUMPTIONS,
+        replicate_rows=moved,
+        replicate_failure=moved_failure,
+        horizon_s=horizon_s,
+        is_tail_refused=bool(refusal),
+        refusal=refusal,
+    )
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What every fit of one group shares."""
+
+    edges: FloatArray
+    first: FirstConnects
+    prior: FloatArray
+    prior_count: float
+
+    @property
+    def has_first(self) -> bool:
+        return self.first.count >= LEAST_FIRST
+
+    def fit(self, patterns: Patterns, max_steps: int, start: Fit | None = None, **more: float) -> Fit:
+        return fit(
+            patterns, self.edges, self.first, prior=self.prior, prior_count=self.prior_count, start=start, max_steps=max_steps, gap=GAP, **more
+        )  # fmt: skip
+
+    def fit_all(self, patterns: Patterns, rng: np.random.Generator) -> Fit:
+        """Fit all patterns; of very many, a part is fitted to the end and the whole polishes that."""
+        count = len(patterns.count)
+        if count <= MOST_FITTED:
+            return self.fit(patterns, STEPS)
+        part = self.fit(_part(patterns, MOST_FITTED, rng), STEPS)
+        return self.fit(patterns, POLISH_STEPS, part)
+
+
+def _part(patterns: Patterns, count: int, rng: np.random.Generator) -> Patterns:
+    if len(patterns.count) <= count:
+        return patterns
+    picked = patterns.picked(np.sort(rng.choice(len(patterns.count), count, replace=False)))
+    share = float(picked.count.sum() / patterns.count.sum())
+    return replace(picked, older=patterns.older * share)
+
+
+def _edges(base_s: FloatArray, *gaps: Gaps) -> FloatArray:
+    cuts = np.concatenate([np.concatenate((g.low_s, g.high_s)) for g in gaps])
+    cuts = np.unique(cuts[np.isfinite(cuts) & (cuts > base_s[1]) & (cuts < base_s[-1])])
+    # an edge next to a cut gives way to it
+    near = np.abs(base_s[np.clip(np.searchsorted(base_s, cuts), 0, len(base_s) - 1)] - cuts) < 1e-4 * cuts
+    return np.union1d(base_s, cuts[~near])
+
+
+def _network(found: Fit) -> FloatArray:
+    """Return the (cells + 1,) weights of the instant at which the network was back."""
+    return np.append(found.network.weight, found.network.never)
+
+
+def _blocked(row: FloatArray, found: Fit, spread: Spread) -> FloatArray:
+    """Return row weights of the network as row weights of the WebSocket: where it is blocked it never comes back."""
+    kept = row * (1.0 - found.blocked_ratio)
+    kept[spread.rows.never] += found.blocked_ratio
+    return kept
+
+
+def _rows_of(found: Fit, spread: Spread) -> FloatArray:
+    return _blocked(spread.rows_of(_network(found)), found, spread)
+
+
+def _blocked_share(found: Fit, row: FloatArray, spread: Spread) -> float:
+    """Return which part of "never" is blocked: polling works there. Where no poll was logged, all of it is taken to be."""
+    never = float(row[spread.rows.never])
+    return 1.0 if found.blocked_ratio == 0 or never <= 0 else min(found.blocked_ratio / never, 1.0)
+
+
+def _weights(found: Fit, spread: Spread, network: FloatArray | None = None) -> Weights:
+    row = _rows_of(found, spread) if network is None else _blocked(network, found, spread)
+    return Weights(row, found.chance.failure_ratio, _blocked_share(found, row, spread))
+
+
+def _sides(found: Fit, spread: Spread, only_last: bool = False) -> list[Weights]:
+    """Return the weights at both ends of the gaps; without polls, also with a network that stayed away altogether."""
+    left, right = (_weights(found, spread, spread.pushed(_network(found), side, only_last)) for side in ("left", "right"))
+    return [left, right] if found.blocked_ratio > 0 else [left, right, replace(right, blocked_share=0.0)]
+
+
+def _free(settings: _Settings, patterns: Patterns, found: Fit, spread: Spread, rng: np.random.Generator) -> list[Weights]:
+    """Return the extremes with any chance of failure that the outages themselves do not rule out."""
+    alone = replace(settings, first=FirstConnects())
+    part = _part(patterns, MOST_PROFILED, rng)
+    total = float(patterns.count.sum())
+    likely = [alone.fit(part, PROFILE_STEPS, found, failure_ratio=p).log_likelihood * total for p in FAILURE_GRID]
+    kept = [p for p, value in zip(FAILURE_GRID, likely, strict=True) if value >= max(likely) - LIKELY]
+    here = found.chance.failure_ratio
+    # jittered attempts tell the chance of failure themselves: what is left of doubt is in the replicates
+    if here / 2 - 0.01 <= min(kept) and max(kept) <= 1.5 * here + 0.02:
+        return _sides(found, spread)
+    sides: list[Weights] = []
+    for p in sorted({min(kept), max(kept), here}):
+        sides += _sides(settings.fit(patterns, STEPS, found, failure_ratio=p), spread)
+    return sides
+
+
+def _replicate(
+    settings: _Settings,
+    patterns: Patterns,
+    outages: Outages,
+    found: Fit,
+    spread: Spread,
+    replicates: int,
+    rng: np.random.Generator,
+) -> tuple[FloatArray, FloatArray]:
+    """Return how resampled sessions move row weights and chance of failure.
+
+    Bayesian bootstrap: each session gets an exponential weight (Rubin, Ann. Statist. 9 (1981) 130-134).
+    """
+    _, session = np.unique(outages.cluster, return_inverse=True)
+    sessions = int(session.max()) + 1
+    weight, scale = outages.weight, 1.0
+    if len(outages) > MOST_REPLICATED:
+        keep = rng.random(sessions) < MOST_REPLICATED / len(outages)
+        weight = np.where(keep[session], weight, 0.0)
+        scale = float(np.sqrt(keep.mean()))
+        sessions_used = max(int(keep.sum()), 2)
+    else:
+        sessions_used = max(sessions, 2)
+    used = np.flatnonzero(_counts(patterns, weight) > 0)
+    share = float(weight.sum() / max(outages.weight.sum(), 1e-12))
+    part = replace(patterns.picked(used), older=patterns.older * share)
+    base = replace(part, count=_counts(patterns, weight)[used])
+    known = replace(settings, first=FirstConnects(settings.first.failed * share, settings.first.opened * share))
+    center = known.fit(base, STEPS, found) if share < 1 else found
+    still = known.fit(base, REPLICATE_STEPS, center)
+    still_rows = _rows_of(still, spread)
+    rows, failures = np.zeros((replicates, spread.rows.count)), np.zeros(replicates)
+    scale *= float(np.sqrt(sessions_used / (sessions_used - 1)))
+    for r in range(replicates):
+        drawn = rng.exponential(size=sessions)[session] * weight
+        counts = _counts(patterns, drawn)[used]
+        first = FirstConnects(known.first.failed * rng.gamma(np.maximum(known.first.failed, 1e-9)) / np.maximum(known.first.failed, 1e-9), known.first.opened)  # fmt: skip
+        one = replace(known, first=first).fit(replace(base, count=counts), REPLICATE_STEPS, center)
+        rows[r] = (_rows_of(one, spread) - still_rows) * scale
+        failures[r] = (one.chance.failure_ratio - still.chance.failure_ratio) * scale
+    return rows, failures
+
+
+def _counts(patterns: Patterns, weight: FloatArray) -> FloatArray:
+    """Return the (u,) weighted outages of each pattern."""
+    return np.bincount(patterns.inverse, weight, len(patterns.count)).astype(np.float64)
+
+
+def _fast_handshake_s(outages: Outages) -> float:
+    """Return how long an undisturbed handshake takes at most."""
+    took = outages.end_s[outages.is_ok] - outages.start_s[outages.is_ok]
+    quick = took[took < 1.0]
+    return float(np.quantile(quick, 0.99)) if len(quick) else 0.5
+
+
+def conditions_of(outages: Outages, fast_s: float) -> Conditions:
+    """Return how attempts went: durations, and how many of those made in vain hang."""
+    took = np.maximum(outages.end_s - outages.start_s, 0.0)
+    took = np.where(np.isnan(took), 0.0, took)
+    slow = outages.is_ok & (took >= 1.0 + fast_s)
+    hung = outages.failure == FAILURES.index("timeout")
+    failed = ~outages.is_ok & ~hung
+    opened = outages.is_ok & ~slow
+    in_vain = int(failed.sum() + hung.sum() + slow.sum())
+    return Conditions(
+        handshake_s=_sample(took[opened], fast_s / 2),
+        fast_s=_sample(took[failed], 0.1),
+        hang_ratio=float((hung.sum() + slow.sum()) / in_vain) if in_vain else 0.0,
+        hang_s=float(np.median(took[hung])) if hung.any() else 60.0,
+    )
+
+
+def _sample(values: FloatArray, default: float) -> FloatArray:
+    """Return quantiles that stand for a sample of any size."""
+    if not len(values):
+        return np.array([default])
+    return np.quantile(values, (np.arange(200) + 0.5) / 200)

@@ -1,0 +1,246 @@
+"""From replays and weights to figures: what each policy would have achieved, with interval, bounds and what it rests on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from wslog.policy.estimate import Estimate, Weights
+from wslog.policy.model import FloatArray
+from wslog.policy.replay import Response, likelihood_ratio
+
+FIGURES = {
+    "recovery_ratio": "outages after which the WebSocket was back before the horizon",
+    "downtime_p50_s": "median time until the WebSocket was back; the horizon where it was not",
+    "downtime_p95_s": "95th percentile of it",
+    "downtime_mean_s": "mean of it, each outage counted up to the horizon",
+    "service_downtime_mean_s": "the same until there was any service: the WebSocket, or polling once the policy fell back",
+    "attempt_count_mean": "attempts for each outage, up to the horizon",
+    "fallback_ratio": "outages in which the policy fell back",
+    "fallback_s_mean": "time on the fallback for each outage, up to the horizon",
+}
+"""The figures and what they mean. Downtime is over all outages: the mean of recovered ones would reward giving up."""
+
+QUANTILES = {"downtime_p50_s": 0.5, "downtime_p95_s": 0.95}
+RATIOS = ("recovery_ratio", "fallback_ratio")
+MEANS = tuple(name for name in FIGURES if name not in QUANTILES)
+Z95 = 1.959964
+
+
+@dataclass(frozen=True)
+class Rung:
+    """Where a figure lies under some assumptions: ``low`` and ``high`` over all that the log leaves open."""
+
+    name: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of one policy; NaN stands for null.
+
+    ``value`` is null where the log gives bounds only. ``ladder`` holds the bounds under more and more assumptions.
+    """
+
+    name: str
+    value: float
+    ci_low: float
+    ci_high: float
+    bound_low: float
+    bound_high: float
+    status: str
+    assumption: str
+    ladder: tuple[Rung, ...]
+
+
+class _Table:
+    """One policy's replays as row means under a chance of failure, and its downtimes in order."""
+
+    def __init__(self, response: Response, rows: int) -> None:
+        self.response, self.rows = response, rows
+        self.capped = np.minimum(response.down_s, response.horizon_s)
+        self.order = np.argsort(self.capped, kind="stable")
+        self.sorted = self.capped[self.order]
+        self.values = np.stack(
+            [
+                np.isfinite(response.down_s).astype(np.float64),
+                self.capped,
+                np.minimum(response.served_s, response.horizon_s),
+                response.attempt_count,
+                response.is_fallen.astype(np.float64),
+                response.fallback_s,
+            ]
+        )
+        self._ratio: dict[float, FloatArray] = {}
+
+    def ratio(self, failure_ratio: float) -> FloatArray:
+        """Return (n,) weights of the replays under a chance of failure; they sum to 1 in each row."""
+        if failure_ratio not in self._ratio:
+            lr = likelihood_ratio(self.response, failure_ratio)
+            total = np.bincount(self.response.row, lr, self.rows)
+            self._ratio[failure_ratio] = lr / total[self.response.row]
+        return self._ratio[failure_ratio]
+
+    def means(self, failure_ratio: float, values: FloatArray | None = None) -> FloatArray:
+        """Return (values, rows) means."""
+        share = self.ratio(failure_ratio)
+        chosen = self.values if values is None else values
+        return np.stack([np.bincount(self.response.row, v * share, self.rows) for v in chosen])
+
+    def quantile(self, weight: FloatArray, failure_ratio: float, level: float) -> float:
+        """Return the quantile of the downtime under row weights."""
+        mass = (self.ratio(failure_ratio) * weight[self.response.row])[self.order]
+        at = int(np.searchsorted(np.cumsum(mass), min(max(level, 0.0), 1.0) * mass.sum() * (1 - 1e-12)))
+        return float(self.sorted[min(at, len(self.sorted) - 1)])
+
+
+def figures(estimate: Estimate, response: Response) -> list[Figure]:
+    """Return the figures of one policy in outages like the estimated ones.
+
+    Parameters
+    ----------
+    estimate : Estimate
+    response : Response
+        The policy's replays on ``estimate.rows``.
+    """
+    table = _Table(response, estimate.rows.count)
+    base = estimate.weights
+    points = _points(table, base, estimate)
+    ladder = {rung: [_points(table, w, estimate) for w in sides] for rung, sides in estimate.ladder.items()}
+    tail = [_points(table, w, estimate) for w in estimate.tail]
+    deviations = _deviations(table, estimate)
+    return [_figure(name, points, ladder, tail, table, estimate, deviations) for name in FIGURES]
+
+
+def curve(estimate: Estimate, response: Response, at_s: FloatArray) -> FloatArray:
+    """Return P(the WebSocket is back by each time), as estimated."""
+    table = _Table(response, estimate.rows.count)
+    mass = table.ratio(estimate.weights.failure_ratio) * estimate.weights.row[response.row]
+    below = np.concatenate(([0.0], np.cumsum(mass[table.order])))
+    finite = response.down_s[table.order]
+    return np.asarray(below[np.searchsorted(finite, at_s, side="right")], np.float64)
+
+
+def _points(table: _Table, weights: Weights, estimate: Estimate) -> dict[str, float]:
+    means = table.means(weights.failure_ratio)
+    means[2] = _served(means[2], weights, estimate, table.response.horizon_s)
+    found = dict(zip(MEANS, (means @ weights.row).tolist(), strict=True))
+    for name, level in QUANTILES.items():
+        found[name] = table.quantile(weights.row, weights.failure_ratio, level)
+    return found
+
+
+def _served(means: FloatArray, weights: Weights, estimate: Estimate, horizon_s: float) -> FloatArray:
+    """Return the rows' time to any service: of outages without an end, polling worked in the blocked share only."""
+    found = means.copy()
+    never = estimate.rows.never
+    found[never] = weights.blocked_share * means[never] + (1 - weights.blocked_share) * horizon_s
+    return found
+
+
+def _deviations(table: _Table, estimate: Estimate) -> dict[str, FloatArray]:
+    """Return (replicates,) deviations of each mean, and for quantiles of the share below the estimate."""
+    p, step = estimate.weights.failure_ratio, 0.005
+    low, high = max(p - step, 1e-4), p + step
+    indicator = np.stack(
+        [
+            (table.capped <= table.quantile(estimate.weights.row, p, level)).astype(np.float64)
+            for level in QUANTILES.values()
+        ]
+    )
+    values = np.concatenate((table.values, indicator))
+    slope = (table.means(high, values) - table.means(low, values)) @ estimate.weights.row / (high - low)
+    means = table.means(p, values)
+    means[2] = _served(means[2], estimate.weights, estimate, table.response.horizon_s)
+    moved = estimate.replicate_rows @ means.T + estimate.replicate_failure[:, None] * slope
+    return dict(zip((*MEANS, *QUANTILES), moved.T, strict=True))
+
+
+def _figure(
+    name: str,
+    points: dict[str, float],
+    ladder: dict[str, list[dict[str, float]]],
+    tail: list[dict[str, float]],
+    table: _Table,
+    estimate: Estimate,
+    deviations: dict[str, FloatArray],
+) -> Figure:
+    rungs = tuple(Rung(rung, *_span([side[name] for side in sides])) for rung, sides in ladder.items())
+    low, high = _interval(name, points[name], table, estimate, deviations[name])
+    value = points[name]
+    narrow = max(0.02 * abs(value), (high - low) / 2)
+    first, last = rungs[0], rungs[-1]
+    open_tail = _span([side[name] for side in tail])
+    shown = next((r for r in rungs if r.name == estimate.shown_rung), first)
+    if shown.high - shown.low <= narrow:
+        rests_on = "" if first.high - first.low <= narrow else estimate.assumptions[shown.name]
+        status = "assumed" if rests_on else "identified"
+    elif estimate.is_tail_refused and open_tail[1] - open_tail[0] > narrow:
+        status, rests_on = "bound", estimate.refusal
+    elif last.high - last.low <= narrow:
+        status, rests_on = "assumed", estimate.assumptions[last.name]
+    elif open_tail[1] - open_tail[0] <= narrow:
+        parts = [estimate.assumptions.get(last.name, ""), estimate.assumptions["gaps"]]
+        status, rests_on = "assumed", "; ".join(part for part in parts if part)
+    else:
+        status, rests_on = "bound", "nothing was seen after the last attempt"
+    if name == "service_downtime_mean_s" and status == "identified" and points["fallback_ratio"] > 0:
+        status, rests_on = "assumed", "polling works as soon as the network does"
+    if status == "bound":
+        value = np.nan
+        low, high = _bound_interval(name, shown, estimate, points[name], low, high)
+    return Figure(name, value, low, high, shown.low, shown.high, status, rests_on, rungs)
+
+
+def _span(values: list[float]) -> tuple[float, float]:
+    return min(values), max(values)
+
+
+def _interval(name: str, value: float, table: _Table, estimate: Estimate, deviation: FloatArray) -> tuple[float, float]:
+    """Return the 95 % interval: on the logit or log scale for means, by inversion for quantiles.
+
+    A quantile of a policy without jitter sits on atoms: it jumps over the wait between two attempts. So the interval inverts
+    that of the share below it (Woodruff, J. Am. Stat. Assoc. 47 (1952) 635-646) and shows the jump where there is one.
+    """
+    error = float(np.sqrt(np.mean(deviation**2)))
+    if name in QUANTILES:
+        w, p = estimate.weights.row, estimate.weights.failure_ratio
+        level = QUANTILES[name]
+        return table.quantile(w, p, level - Z95 * error), table.quantile(w, p, level + Z95 * error)
+    if name in RATIOS:
+        if not 0 < value < 1:
+            return value, value
+        link, width = np.log(value / (1 - value)), Z95 * error / (value * (1 - value))
+        ends = 1 / (1 + np.exp(-np.array([link - width, link + width])))
+        return float(ends[0]), float(ends[1])
+    if value <= 0:
+        return value, value
+    width = float(np.exp(Z95 * error / value))
+    return value / width, value * width
+
+
+def _bound_interval(
+    name: str, rung: Rung, estimate: Estimate, value: float, low: float, high: float
+) -> tuple[float, float]:
+    """Return an interval for the figure between its bounds: each end moved out by its error (Imbens and Manski,
+    Econometrica 72 (2004) 1845-1857, with their constant at its larger end)."""
+    below, above = max(value - low, 0.0), max(high - value, 0.0)
+    top = 1.0 if name in RATIOS else estimate.horizon_s if name != "attempt_count_mean" else np.inf
+    return max(rung.low - below, 0.0), min(rung.high + above, top)
+
+
+def record(figure: Figure) -> dict[str, Any]:
+    """Return a figure as a row: ladder left out."""
+    return {
+        "figure": figure.name,
+        "value": figure.value,
+        "ci_low": figure.ci_low,
+        "ci_high": figure.ci_high,
+        "bound_low": figure.bound_low,
+        "bound_high": figure.bound_high,
+        "status": figure.status,
+        "assumption": figure.assumption,
+    }

@@ -1,0 +1,200 @@
+"""Outages as likelihood patterns: what each says about X, in cells, and which say the same.
+
+Of an outage with attempts at s_1 < ... < s_K the likelihood is a step function of X: on (s_j, s_j+1] every attempt after s_j was
+made while the service could be reached and failed by chance (or opened), on (s_K, inf) none was. Only the newest attempts
+matter: that :data:`DEPTH` of them failed by chance one after the other is left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from wslog.policy.model import FAILURES, BoolArray, FloatArray, IntArray, Outages
+
+DEPTH = 5
+"""Newest attempts that are looked at. Lumping older ones together instead of leaving them out biases tails: the mass that
+belongs to the newest gap leaks into the first seconds."""
+
+PROBES_S = (1.0, 3.0, 7.0, 15.0, 31.0)
+"""When a SYN without an answer is sent again (RFC 6298: 1 s, doubling): a hanging attempt looks again at these times."""
+
+CERTAIN = len(FAILURES)
+"""Kind of an inspection that cannot fail by chance: the SYN before the one that was answered."""
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """``u`` distinct likelihood functions.
+
+    Parameters
+    ----------
+    cuts : (u, DEPTH + 1) int array
+        Cell edge of each of the newest attempts, newest first; 0 where there is none.
+    kinds : (u, DEPTH + 1) int array
+        Index into :data:`~wslog.policy.model.FAILURES`, or :data:`CERTAIN`.
+    made : (u, DEPTH + 1) bool array
+        Whether there is such an attempt.
+    is_ok : (u,) bool array
+        Whether the newest one opened.
+    poll_low, poll_high : (u,) int array
+        Cell edges between which polling came back; -1 when no poll was logged.
+    count : (u,) float array
+        Weighted outages.
+    inverse : (n,) int array
+        Pattern of each outage.
+    older : (FAILURES + 1,) float array
+        Weighted attempts by kind that are older than the ones looked at: made while the service was away.
+    """
+
+    cuts: IntArray
+    kinds: IntArray
+    made: BoolArray
+    is_ok: BoolArray
+    poll_low: IntArray
+    poll_high: IntArray
+    count: FloatArray
+    inverse: IntArray
+    older: FloatArray
+
+    @property
+    def has_polls(self) -> bool:
+        return bool((self.poll_high >= 0).any())
+
+    def counted(self, weight: FloatArray) -> Patterns:
+        """Return the patterns with other weights of the outages."""
+        return replace(self, count=_float_counts(self.inverse, weight, len(self.count)))
+
+    def picked(self, at: IntArray) -> Patterns:
+        """Return the patterns at these positions, without the way back to outages."""
+        rows = {n: getattr(self, n)[at] for n in ("cuts", "kinds", "made", "is_ok", "poll_low", "poll_high", "count")}
+        return replace(self, **rows, inverse=np.zeros(0, np.int64))
+
+
+def with_probes(outages: Outages, fast_s: float) -> Outages:
+    """Return the outages with hanging attempts seen as what they are: several looks, one per SYN.
+
+    An attempt that opened after one second or more was answered at its last SYN before: X lies between the last two. One that
+    hung until somebody's patience ended looked last at its last SYN. Attempts that the log calls fast stay as they are.
+
+    Parameters
+    ----------
+    outages : Outages
+    fast_s : float
+        How long an undisturbed handshake takes at most.
+    """
+    took = outages.end_s - outages.start_s
+    probes = np.concatenate(([0.0], PROBES_S))
+    patience = np.where(outages.is_ok, took - fast_s, took)
+    last = np.clip(np.searchsorted(probes, np.nan_to_num(patience), side="right") - 1, 0, len(probes) - 1)
+    is_slow = (outages.is_ok & (took >= 1.0 + fast_s)) | (outages.failure == FAILURES.index("timeout"))
+    last = np.where(is_slow, last, 0)
+    start = outages.start_s + probes[last]
+    rescued = np.flatnonzero(outages.is_ok & (last > 0))
+    if not len(rescued):
+        return replace(outages, start_s=start)
+    # the SYN before was not answered: an inspection of its own, right before the attempt
+    before = outages.start_s[rescued] + probes[last[rescued] - 1]
+
+    added = np.bincount(outages.outage[rescued], minlength=len(outages))
+    return replace(
+        outages,
+        first=outages.first + np.concatenate(([0], np.cumsum(added))),
+        start_s=np.insert(start, rescued, before),
+        end_s=np.insert(outages.end_s, rescued, before),
+        is_ok=np.insert(outages.is_ok, rescued, False),
+        failure=np.insert(outages.failure, rescued, CERTAIN),
+    )
+
+
+def _float_counts(at: IntArray, weight: FloatArray, size: int) -> FloatArray:
+    return np.bincount(at, weight, size).astype(np.float64)
+
+
+def edge_of(at_s: FloatArray, edges_s: FloatArray) -> IntArray:
+    """Return the edge that is nearest to each time: an attempt there covers all cells before."""
+    middle = (edges_s[1:] + edges_s[:-1]) / 2
+    return np.searchsorted(middle, at_s).astype(np.int64)
+
+
+def compress(outages: Outages, edges_s: FloatArray) -> Patterns:
+    """Return the distinct patterns of outages."""
+    n = len(outages)
+    counts = outages.attempt_count
+    last = outages.first[1:] - 1
+    cells = edge_of(outages.start_s, edges_s)
+    depth = DEPTH + 1
+    cuts, kinds = np.zeros((n, depth), np.int64), np.zeros((n, depth), np.int64)
+    made = np.zeros((n, depth), bool)
+    for d in range(depth):
+        has = counts > d
+        at = (last - d)[has]
+        cuts[has, d], kinds[has, d], made[has, d] = cells[at], outages.failure[at], True
+    is_ok = np.zeros(n, bool)
+    is_ok[counts > 0] = outages.is_ok[last[counts > 0]]
+    low, high = _poll_edges(outages, edges_s)
+    width = len(edges_s) + 1
+    key = np.zeros(n, np.uint64)
+    mix = np.uint64(0x9E3779B97F4A7C15)
+    with np.errstate(over="ignore"):
+        for d in range(depth):
+            code = (cuts[:, d] * (CERTAIN + 1) + kinds[:, d]) * 2 + made[:, d]
+            key = (key ^ code.astype(np.uint64)) * mix
+            key ^= key >> np.uint64(29)
+        for code in ((low + 1) * width + high + 1, is_ok.astype(np.int64)):
+            key = (key ^ code.astype(np.uint64)) * mix
+            key ^= key >> np.uint64(29)
+    _, place, inverse = np.unique(key, return_index=True, return_inverse=True)
+    count = _float_counts(inverse, outages.weight, len(place))
+    rank = outages.first[1:][outages.outage] - 1 - np.arange(len(outages.start_s))
+    is_older = rank >= depth
+    older = np.bincount(outages.failure[is_older], outages.weight[outages.outage[is_older]], CERTAIN + 1)
+    return Patterns(
+        cuts[place], kinds[place], made[place], is_ok[place], low[place], high[place], count, inverse, older.astype(np.float64)
+    )  # fmt: skip
+
+
+def _poll_edges(outages: Outages, edges_s: FloatArray) -> tuple[IntArray, IntArray]:
+    """Return the cell edges between which polling came back; only where that happened before the WebSocket did."""
+    has = ~np.isnan(outages.poll_ok_s)
+    low, high = np.full(len(outages), -1, np.int64), np.full(len(outages), -1, np.int64)
+    high[has] = np.maximum(edge_of(outages.poll_ok_s[has], edges_s), 1)
+    low[has] = np.minimum(edge_of(np.nan_to_num(outages.poll_failed_s[has]), edges_s), high[has] - 1)
+    return low, high
+
+
+def spans(patterns: Patterns) -> tuple[IntArray, IntArray]:
+    """Return the cells that each step of each likelihood spans.
+
+    Returns
+    -------
+    low, high : (u, DEPTH + 1) int arrays
+        Step ``d``, the one behind ``d`` attempts, spans the cells ``low`` to ``high`` - 1; they may be none.
+    """
+    never = np.int64(np.iinfo(np.int32).max)
+    low = np.where(patterns.made, patterns.cuts, 0)
+    high = np.empty_like(low)
+    high[:, 0], high[:, 1:] = never, low[:, :-1]
+    # X lies before the success, at least in its cell, also when an earlier attempt shares that cell
+    high[:, 1] = np.where(patterns.is_ok, np.maximum(high[:, 1], 1), high[:, 1])
+    low[:, 1] = np.where(patterns.is_ok & (low[:, 1] >= high[:, 1]), high[:, 1] - 1, low[:, 1])
+    return low, np.maximum(high, low)
+
+
+def levels(patterns: Patterns, chance: FloatArray) -> FloatArray:
+    """Return the height of each step, (u, DEPTH + 1).
+
+    Parameters
+    ----------
+    patterns : Patterns
+    chance : (FAILURES + 1,) float array
+        Of each kind, P(kind | up) / P(kind | down).
+    """
+    ratio = np.where(patterns.made, chance[patterns.kinds], 0.0)
+    ratio[:, 0] = np.where(patterns.is_ok, 1.0, ratio[:, 0])
+    level = np.ones(ratio.shape)
+    # beyond an attempt that was never made there is nothing
+    level[:, 1:] = np.cumprod(ratio[:, :-1], axis=1)
+    level[:, 0] = np.where(patterns.is_ok, 0.0, 1.0)
+    return level

@@ -1,0 +1,242 @@
+"""What a policy does in an outage that ends at X: replayed on a grid of ends, once for each policy.
+
+Everything else is weighting: an estimate gives each row of the grid its probability, a resampled estimate gives others, a bound
+puts the mass of a gap on the row at its end, and another chance of failure re-weights by its likelihood ratio. So policies are
+compared on identical outages, and intervals cost matrix products instead of replays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from wslog.policy.model import BoolArray, FloatArray, IntArray
+from wslog.policy.patterns import PROBES_S
+
+STEP_RATIO = 1.05
+"""A row spans 5 % of time: within it X is drawn log-uniformly."""
+
+DRAWS = 64
+"""Replays of each row."""
+
+
+class Stepper(Protocol):
+    """Hands out waits, attempt by attempt, to the clients that are still trying."""
+
+    def next(self, active: IntArray) -> FloatArray: ...
+
+
+class Retries(Protocol):
+    """What a replay needs of a policy; :class:`wslog.policy.policies.Policy` is one."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def connect_timeout_s(self) -> float: ...
+    @property
+    def is_wait_from_start(self) -> bool: ...
+    @property
+    def has_fallback(self) -> bool: ...
+    @property
+    def return_after_s(self) -> float | None: ...
+    def stepper(self, count: int, rng: np.random.Generator) -> Stepper: ...
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """How attempts go, whatever the policy.
+
+    Parameters
+    ----------
+    handshake_s : (h,) float array
+        Durations of attempts that opened at once; drawn from.
+    fast_s : (f,) float array
+        Durations of attempts that failed at once; drawn from.
+    hang_ratio : float
+        Share of the attempts made while the service was away that hang instead of failing at once. While they hang they ask
+        again, each SYN being a look of its own, and open if the service is back in time.
+    hang_s : float
+        How long an attempt hangs when the policy has no patience of its own (browser or operating system).
+    """
+
+    handshake_s: FloatArray
+    fast_s: FloatArray
+    hang_ratio: float = 0.0
+    hang_s: float = 60.0
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The grid of ends: cells, then "never", then the ends of gaps.
+
+    Parameters
+    ----------
+    edges_s : (r + 1,) float array
+        Of the cells.
+    points_s : (p,) float array
+        Single instants, for bounds.
+    """
+
+    edges_s: FloatArray
+    points_s: FloatArray
+
+    @property
+    def never(self) -> int:
+        """Position of the row of outages that do not end."""
+        return len(self.edges_s) - 1
+
+    @property
+    def count(self) -> int:
+        return len(self.edges_s) + len(self.points_s)
+
+    def ends(self, draws: int, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
+        """Return row and X of (rows * draws,) replays."""
+        cells = self.never
+        # bounds rest on a few points alone
+        at_points = draws * max(1, min(16, 128 // max(len(self.points_s), 1)))
+        share = (np.arange(draws) + rng.random((cells, draws))) / draws
+        low, high = self.edges_s[:-1, None], self.edges_s[1:, None]
+        first = low == 0
+        inside = np.where(first, high * share, np.maximum(low, 1e-9) ** (1 - share) * high**share)
+        x = np.concatenate((inside.ravel(), np.full(draws, np.inf), np.repeat(self.points_s, at_points)))
+        sizes = np.concatenate((np.full(cells + 1, draws), np.full(len(self.points_s), at_points)))
+        return np.repeat(np.arange(self.count), sizes), x
+
+
+@dataclass(frozen=True)
+class Response:
+    """What a policy did in ``n`` replays.
+
+    Parameters
+    ----------
+    row : (n,) int array
+        Row of :class:`Rows`.
+    down_s : (n,) float array
+        From the loss to the open WebSocket; inf when there was none before the horizon.
+    served_s : (n,) float array
+        Likewise to any service: the WebSocket or, for policies that fall back, polling that works as soon as the network does.
+    attempt_count : (n,) float array
+        Attempts begun before the horizon.
+    fallback_s : (n,) float array
+        Time on the fallback before the horizon.
+    is_fallen : (n,) bool array
+    chance_failed, chance_opened : (n,) float array
+        Attempts that failed by chance, and that opened while they could.
+    failure_ratio : float
+        The chance of failure they were played with.
+    """
+
+    row: IntArray
+    down_s: FloatArray
+    served_s: FloatArray
+    attempt_count: FloatArray
+    fallback_s: FloatArray
+    is_fallen: BoolArray
+    chance_failed: FloatArray
+    chance_opened: FloatArray
+    failure_ratio: float
+    horizon_s: float
+
+
+def rows_for(edges_s: FloatArray, horizon_s: float, points_s: FloatArray, cuts_s: FloatArray) -> Rows:
+    """Return rows whose cells are unions of an estimate's cells, :data:`STEP_RATIO` wide, cut also at ``cuts_s``."""
+    wanted = np.geomspace(edges_s[1], horizon_s, int(np.log(horizon_s / edges_s[1]) / np.log(STEP_RATIO)))
+    wanted = np.concatenate((wanted, cuts_s[np.isfinite(cuts_s)], [edges_s[-1]]))
+    at = np.unique(np.clip(np.searchsorted(edges_s, wanted * (1 - 1e-12)), 1, len(edges_s) - 1))
+    return Rows(np.concatenate(([0.0], edges_s[at])), points_s)
+
+
+def respond(
+    policy: Retries,
+    rows: Rows,
+    conditions: Conditions,
+    failure_ratio: float,
+    horizon_s: float,
+    seed: int,
+    draws: int = DRAWS,
+) -> Response:
+    """Replay a policy on every row.
+
+    The ends of outages, and the clients' patience, are drawn by ``seed`` alone: the same for every policy.
+    """
+    row, x = rows.ends(draws, np.random.default_rng((seed, 0)))
+    rng = np.random.default_rng((seed, 1))
+    # a likelihood ratio can take failures away, it cannot add any
+    played = _play(policy, x, conditions, max(failure_ratio, 0.05), horizon_s, rng)
+    return Response(row, *played, max(failure_ratio, 0.05), horizon_s)
+
+
+def _play(
+    policy: Retries,
+    x: FloatArray,
+    conditions: Conditions,
+    failure_ratio: float,
+    horizon_s: float,
+    rng: np.random.Generator,
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, BoolArray, FloatArray, FloatArray]:
+    n = len(x)
+    now, began = np.zeros(n), np.zeros(n)
+    down, fell = np.full(n, np.inf), np.full(n, np.inf)
+    tries, missed, opened = np.zeros(n), np.zeros(n), np.zeros(n)
+    stepper = policy.stepper(n, rng)
+    active = np.arange(n)
+    while len(active):
+        wait = stepper.next(active)
+        is_over = np.isnan(wait)
+        if is_over.any():
+            stopped = active[is_over]
+            if policy.has_fallback:
+                fell[stopped] = np.minimum(fell[stopped], now[stopped])
+            if policy.return_after_s is None or not policy.has_fallback:
+                active, wait = active[~is_over], wait[~is_over]
+            else:
+                wait = np.where(is_over, policy.return_after_s, wait)
+        begin = np.maximum((began if policy.is_wait_from_start else now)[active] + wait, now[active])
+        is_made = begin < horizon_s
+        active, begin = active[is_made], begin[is_made]
+        tries[active] += 1
+        is_up, took, opens = _attempt(x[active] - begin, policy.connect_timeout_s, conditions, failure_ratio, rng)
+        missed[active] += is_up & ~opens
+        opened[active] += is_up & opens
+        began[active], now[active] = begin, begin + took
+        down[active[opens]] = now[active[opens]]
+        active = active[~opens]
+    down = np.where(down < horizon_s, down, np.inf)
+    is_fallen = fell < np.minimum(down, horizon_s)
+    until = np.minimum(down, horizon_s)
+    fallback = np.where(is_fallen, until - np.minimum(fell, until), 0.0)
+    # where the WebSocket never comes back, polling is taken to work: the weight of "never" says for how many that holds
+    served = np.where(is_fallen, np.minimum(down, np.maximum(fell, np.where(np.isinf(x), 0.0, x))), down)
+    return down, served, tries, fallback, is_fallen, missed, opened
+
+
+def _attempt(
+    left_s: FloatArray, timeout_s: float, conditions: Conditions, failure_ratio: float, rng: np.random.Generator
+) -> tuple[BoolArray, FloatArray, BoolArray]:
+    """Return of attempts made ``left_s`` before the service is back: was it up, how long it took, did it open."""
+    n = len(left_s)
+    is_up = left_s <= 0
+    handshake = conditions.handshake_s[rng.integers(len(conditions.handshake_s), size=n)]
+    fast = conditions.fast_s[rng.integers(len(conditions.fast_s), size=n)]
+    opens = is_up & (rng.random(n) >= failure_ratio)
+    took = np.where(opens, handshake, fast)
+    if conditions.hang_ratio > 0:
+        hangs = ~is_up & (rng.random(n) < conditions.hang_ratio)
+        patience = min(timeout_s, conditions.hang_s)
+        probes = np.asarray(PROBES_S)
+        at = np.searchsorted(probes, left_s)
+        probe = np.where(at < len(probes), probes[np.minimum(at, len(probes) - 1)], np.inf)
+        rescued = hangs & (probe < patience)
+        opens = opens | rescued
+        took = np.where(rescued, probe + handshake, np.where(hangs, patience, took))
+    return is_up, np.minimum(took, np.where(opens, np.inf, timeout_s)), opens
+
+
+def likelihood_ratio(response: Response, failure_ratio: float) -> FloatArray:
+    """Return how much more likely each replay is under another chance of failure, (n,)."""
+    played = response.failure_ratio
+    p = min(max(failure_ratio, 1e-9), 0.95)
+    ratio = response.chance_failed * np.log(p / played) + response.chance_opened * np.log((1 - p) / (1 - played))
+    return np.asarray(np.exp(ratio), np.float64)

@@ -1,0 +1,132 @@
+"""Where a log looked, and where it did not: gaps between looks, and the extremes that no log of this kind can rule out.
+
+A fixed schedule looks at the outage at a few instants only. Between two of them it says how many outages ended, not when. Every
+fixed schedule is monotone in X, so the bounds of what another policy would have done are reached with all the mass of each gap
+at its left or at its right end (Manski, Partial Identification of Probability Distributions, 2003).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from wslog.policy.model import FloatArray, Outages
+from wslog.policy.patterns import edge_of
+from wslog.policy.replay import Rows
+
+LOOKS = 20
+"""Looks that a stretch must hold to count as looked at."""
+
+SMOOTHING = 0.12
+"""Standard deviation of the smoothing kernel, in the logarithm of time."""
+
+STRETCH_RATIO = 0.05
+"""How long, in parts of the time since the outage began, a stretch with that many looks may be."""
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """Stretches in which nobody looked: ``(low_s[i], high_s[i]]``; the last one has no end (inf)."""
+
+    low_s: FloatArray
+    high_s: FloatArray
+
+    @property
+    def points_s(self) -> FloatArray:
+        """The left ends (a hair later), then the right ends that are finite."""
+        left = np.nextafter(self.low_s, np.inf) * (1 + 1e-9) + 1e-9
+        return np.concatenate((left, self.high_s[np.isfinite(self.high_s)]))
+
+
+def gaps_of(looks_s: FloatArray, last_edge_s: float) -> Gaps:
+    """Return the gaps between looks.
+
+    Parameters
+    ----------
+    looks_s : (m,) float array
+        Seconds since the outage began, in any order.
+    last_edge_s : float
+        Looks after it count for nothing: the estimate ends there.
+    """
+    at = np.sort(looks_s[(looks_s >= 0) & (looks_s <= last_edge_s)])
+    if len(at) < LOOKS:
+        return Gaps(np.zeros(1), np.full(1, np.inf))
+    low, high = at[: len(at) - LOOKS + 1], at[LOOKS - 1 :]
+    is_dense = high - low <= STRETCH_RATIO * low + 1e-9
+    low, high = low[is_dense], high[is_dense]
+    if not len(low):
+        return Gaps(np.zeros(1), np.full(1, np.inf))
+    # both ends rise together, so stretches that overlap are neighbours
+    begins = np.concatenate(([True], low[1:] > high[:-1]))
+    ends = np.concatenate((begins[1:], [True]))
+    starts, stops = low[begins], high[ends]
+    gap_low, gap_high = np.concatenate(([0.0], stops)), np.concatenate((starts, [np.inf]))
+    keep = gap_high > gap_low
+    return Gaps(gap_low[keep], gap_high[keep])
+
+
+def looks_of(outages: Outages, has_polls: bool) -> FloatArray:
+    """Return when outages were looked at; with ``has_polls``, polls are looks too."""
+    parts = [outages.start_s]
+    if has_polls:
+        parts += [outages.poll_ok_s, outages.poll_failed_s]
+    looks = np.concatenate(parts)
+    return looks[~np.isnan(looks)]
+
+
+def _kernel(edges_s: FloatArray, gaps: Gaps) -> FloatArray:
+    """Return the (cells, cells) matrix that smooths row weights between the gaps and moves nothing across their ends.
+
+    The maximum-likelihood estimate of a distribution is a staircase whose steps move from sample to sample: at a single instant it
+    is noisier than the smooth function of the log that a figure needs.
+    """
+    low = np.log(np.maximum(edges_s[:-1], edges_s[1] / 3))
+    middle = (low + np.log(edges_s[1:])) / 2
+    kernel = np.exp(-0.5 * ((middle[:, None] - middle[None, :]) / SMOOTHING) ** 2) * (np.log(edges_s[1:]) - low)[None, :]
+    ends = np.sort(np.concatenate((gaps.low_s, gaps.high_s)))
+    part = np.searchsorted(ends, edges_s[:-1], side="right")
+    inside = np.searchsorted(gaps.low_s, edges_s[:-1], side="right") > np.searchsorted(gaps.high_s, edges_s[:-1], side="right")
+    kernel = np.where(part[:, None] == part[None, :], kernel, 0.0)
+    kernel[inside] = np.eye(len(middle))[inside]
+    return np.asarray(kernel / kernel.sum(axis=1, keepdims=True), np.float64)
+
+
+class Spread:
+    """Turns an estimate's cell weights into weights of replay rows, as they are or pushed to the ends of the gaps."""
+
+    def __init__(self, edges_s: FloatArray, rows: Rows, gaps: Gaps, offset: int) -> None:
+        """Take the gaps whose ends are the points of ``rows`` from ``offset`` on."""
+        self.rows, self.gaps, self.first_point = rows, gaps, rows.never + 1 + offset
+        self.cut = np.searchsorted(edges_s, rows.edges_s)
+        self.low = edge_of(gaps.low_s, edges_s)
+        self.high = np.where(
+            np.isinf(gaps.high_s), len(edges_s), edge_of(np.nan_to_num(gaps.high_s, posinf=0.0), edges_s)
+        )
+        self.cells = len(edges_s) - 1
+        self.kernel = _kernel(rows.edges_s, gaps)
+
+    def rows_of(self, weight: FloatArray) -> FloatArray:
+        """Return (rows,) weights of (cells + 1,) weights; the last one is "never"."""
+        below = np.concatenate(([0.0], np.cumsum(weight)))
+        found = np.zeros(self.rows.count)
+        found[: self.rows.never] = np.diff(below[self.cut]) @ self.kernel
+        found[self.rows.never] = weight[self.cells]
+        return found
+
+    def pushed(self, weight: FloatArray, side: str, only_last: bool = False) -> FloatArray:
+        """Return (rows,) weights with the mass of each gap (or of the last one only) at its left or right end."""
+        kept = np.array(weight, np.float64)
+        count = len(self.gaps.low_s)
+        moved = np.zeros(self.rows.count)
+        for i in range(count - 1 if only_last else 0, count):
+            span = slice(int(self.low[i]), int(self.high[i]))
+            mass = float(kept[span].sum())
+            kept[span] = 0.0
+            if side == "left":
+                moved[self.first_point + i] += mass
+            elif np.isinf(self.gaps.high_s[i]):
+                moved[self.rows.never] += mass
+            else:
+                moved[self.first_point + count + i] += mass
+        return self.rows_of(kept) + moved
