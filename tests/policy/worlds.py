@@ -42,7 +42,7 @@ class Network:
         return network, np.where(rng.random(count) < self.blocked, np.inf, network)
 
 
-CELLULAR = Network("cellular", ((0.30, 0.15, 0.6), (0.49, 2.5, 0.5), (0.21, 40.0, 1.2)), 0.017, 0.06, 0.18)
+CELLULAR = Network("cellular", ((0.315, 0.15, 0.6), (0.50, 2.5, 0.5), (0.185, 40.0, 1.2)), 0.016, 0.06, 0.18)
 WIFI = Network("wifi", ((0.60, 0.15, 0.7), (0.21, 2.5, 0.6), (0.19, 40.0, 1.2)), 0.015, 0.02, 0.06)
 
 
