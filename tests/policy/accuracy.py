@@ -19,10 +19,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from tests.policy import worlds
-from tests.policy.worlds import CELLULAR, TARGETS, WIFI, Network, Written
+from tests.policy.worlds import CELLULAR, TARGETS, WIFI, Network
 from wslog.policy.estimate import Estimate, estimate
 from wslog.policy.figures import Figure, figures
 from wslog.policy.model import FloatArray, Outages
+from wslog.policy.presets import load_policy
 from wslog.policy.replay import respond
 
 KINDS = ("L0", "L1", "L2", "L3")
@@ -49,9 +50,7 @@ def log(kind: str, world: Network, count: int, rng: np.random.Generator) -> Outa
         seldom = count // 10
         usual = worlds.log_of(worlds.play(world, worlds.linear_3, count - seldom, 3, rng))
         return joined(usual, worlds.log_of(worlds.play(world, explore, seldom, 12, rng)))
-    return worlds.log_of(
-        worlds.play(world, worlds.linear_3, count, 3, rng), poll_s=1.0 if kind == "L1" else None
-    )
+    return worlds.log_of(worlds.play(world, worlds.linear_3, count, 3, rng), poll_s=1.0 if kind == "L1" else None)
 
 
 def joined(a: Outages, b: Outages) -> Outages:
@@ -66,9 +65,14 @@ def predict(found: Estimate, names: Iterator[str] | tuple[str, ...] = tuple(TARG
     """Return the figures of each target policy by name."""
     made = {}
     for name in names:
-        waits, attempts = TARGETS[name]
-        policy = Written(name, waits, attempts)
-        played = respond(policy, found.rows, found.conditions, found.weights.failure_ratio, worlds.HORIZON_S, seed=5)
+        played = respond(
+            load_policy(TARGETS[name][2]),
+            found.rows,
+            found.conditions,
+            found.weights.failure_ratio,
+            worlds.HORIZON_S,
+            seed=5,
+        )
         made[name] = {figure.name: figure for figure in figures(found, played)}
     return made
 
@@ -88,14 +92,18 @@ def errors(
                     continue
                 figure, true = made[column], truths[name][column]
                 # a figure that is only bounded is off by as much as its bounds leave open
-                off = abs(figure.value - true) if figure.value == figure.value else (figure.bound_high - figure.bound_low) / 2
+                off = (
+                    abs(figure.value - true)
+                    if figure.value == figure.value
+                    else (figure.bound_high - figure.bound_low) / 2
+                )
                 seen[column][name].append(100 * off / true)
     return {c: {name: float(np.median(v)) for name, v in by.items()} for c, by in seen.items()}
 
 
 def truths_of(world: Network, count: int = 400_000) -> dict[str, dict[str, float]]:
     """Return what each target policy really does."""
-    return {name: worlds.truth(world, waits, attempts, 99, count) for name, (waits, attempts) in TARGETS.items()}
+    return {name: worlds.truth(world, waits, attempts, 99, count) for name, (waits, attempts, _) in TARGETS.items()}
 
 
 def main() -> None:

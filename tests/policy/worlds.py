@@ -189,37 +189,11 @@ def socket_io(count: int, attempts: int, rng: np.random.Generator) -> FloatArray
     return np.minimum(5.0, base + sign * 0.5 * u * base)
 
 
-TARGETS: dict[str, tuple[Waits, int]] = {
-    "full_jitter": (full_jitter, 80),
-    "socket_io": (socket_io, 160),
-    "signalr": (signalr, 4),
-    "decorrelated": (decorrelated, 80),
-    "fixed_5": (fixed_5, 130),
+TARGETS: dict[str, tuple[Waits, int, str]] = {
+    "full_jitter": (full_jitter, 80, "aws-full-jitter"),
+    "socket_io": (socket_io, 160, "socket.io"),
+    "signalr": (signalr, 4, "signalr"),
+    "decorrelated": (decorrelated, 80, "aws-decorrelated-jitter"),
+    "fixed_5": (fixed_5, 130, "fixed-5s"),
 }
-
-
-@dataclass(frozen=True)
-class Written:
-    """A policy of this module as the replay takes one."""
-
-    name: str
-    waits: Waits
-    attempts: int
-    has_fallback: bool = False
-    connect_timeout_s: float = np.inf
-    is_wait_from_start: bool = False
-    return_after_s: float | None = None
-
-    def stepper(self, count: int, rng: np.random.Generator) -> Written._Stepper:
-        return Written._Stepper(self.waits(count, self.attempts, rng))
-
-    @dataclass
-    class _Stepper:
-        waits: FloatArray
-        k: int = -1
-
-        def next(self, active: np.ndarray) -> FloatArray:
-            self.k += 1
-            if self.k >= self.waits.shape[1]:
-                return np.full(len(active), np.nan)
-            return np.asarray(self.waits[active, self.k], np.float64)
+"""Policies written out here, how many attempts they may need, and the preset of the package that should do the same."""

@@ -250,11 +250,15 @@ def _weights(found: Fit, spread: Spread, network: FloatArray | None = None) -> W
 
 def _sides(found: Fit, spread: Spread, only_last: bool = False) -> list[Weights]:
     """Return the weights at both ends of the gaps; without polls, also with a network that stayed away altogether."""
-    left, right = (_weights(found, spread, spread.pushed(_network(found), side, only_last)) for side in ("left", "right"))
+    left, right = (
+        _weights(found, spread, spread.pushed(_network(found), side, only_last)) for side in ("left", "right")
+    )
     return [left, right] if found.blocked_ratio > 0 else [left, right, replace(right, blocked_share=0.0)]
 
 
-def _free(settings: _Settings, patterns: Patterns, found: Fit, spread: Spread, rng: np.random.Generator) -> list[Weights]:
+def _free(
+    settings: _Settings, patterns: Patterns, found: Fit, spread: Spread, rng: np.random.Generator
+) -> list[Weights]:
     """Return the extremes with any chance of failure that the outages themselves do not rule out."""
     alone = replace(settings, first=FirstConnects())
     part = _part(patterns, MOST_PROFILED, rng)

@@ -8,40 +8,18 @@ compared on identical outages, and intervals cost matrix products instead of rep
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from wslog.policy.model import BoolArray, FloatArray, IntArray
 from wslog.policy.patterns import PROBES_S
+from wslog.policy.policies import Policy
 
 STEP_RATIO = 1.05
 """A row spans 5 % of time: within it X is drawn log-uniformly."""
 
 DRAWS = 64
 """Replays of each row."""
-
-
-class Stepper(Protocol):
-    """Hands out waits, attempt by attempt, to the clients that are still trying."""
-
-    def next(self, active: IntArray) -> FloatArray: ...
-
-
-class Retries(Protocol):
-    """What a replay needs of a policy; :class:`wslog.policy.policies.Policy` is one."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def connect_timeout_s(self) -> float: ...
-    @property
-    def is_wait_from_start(self) -> bool: ...
-    @property
-    def has_fallback(self) -> bool: ...
-    @property
-    def return_after_s(self) -> float | None: ...
-    def stepper(self, count: int, rng: np.random.Generator) -> Stepper: ...
 
 
 @dataclass(frozen=True)
@@ -149,7 +127,7 @@ def rows_for(edges_s: FloatArray, horizon_s: float, points_s: FloatArray, cuts_s
 
 
 def respond(
-    policy: Retries,
+    policy: Policy,
     rows: Rows,
     conditions: Conditions,
     failure_ratio: float,
@@ -169,7 +147,7 @@ def respond(
 
 
 def _play(
-    policy: Retries,
+    policy: Policy,
     x: FloatArray,
     conditions: Conditions,
     failure_ratio: float,
@@ -187,12 +165,12 @@ def _play(
         is_over = np.isnan(wait)
         if is_over.any():
             stopped = active[is_over]
-            if policy.has_fallback:
+            if policy.fallback is not None:
                 fell[stopped] = np.minimum(fell[stopped], now[stopped])
-            if policy.return_after_s is None or not policy.has_fallback:
+            if policy.fallback is None or policy.fallback.return_after_s is None:
                 active, wait = active[~is_over], wait[~is_over]
             else:
-                wait = np.where(is_over, policy.return_after_s, wait)
+                wait = np.where(is_over, policy.fallback.return_after_s, wait)
         begin = np.maximum((began if policy.is_wait_from_start else now)[active] + wait, now[active])
         is_made = begin < horizon_s
         active, begin = active[is_made], begin[is_made]

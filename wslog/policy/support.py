@@ -83,10 +83,14 @@ def _kernel(edges_s: FloatArray, gaps: Gaps) -> FloatArray:
     """
     low = np.log(np.maximum(edges_s[:-1], edges_s[1] / 3))
     middle = (low + np.log(edges_s[1:])) / 2
-    kernel = np.exp(-0.5 * ((middle[:, None] - middle[None, :]) / SMOOTHING) ** 2) * (np.log(edges_s[1:]) - low)[None, :]
+    kernel = (
+        np.exp(-0.5 * ((middle[:, None] - middle[None, :]) / SMOOTHING) ** 2) * (np.log(edges_s[1:]) - low)[None, :]
+    )
     ends = np.sort(np.concatenate((gaps.low_s, gaps.high_s)))
     part = np.searchsorted(ends, edges_s[:-1], side="right")
-    inside = np.searchsorted(gaps.low_s, edges_s[:-1], side="right") > np.searchsorted(gaps.high_s, edges_s[:-1], side="right")
+    inside = np.searchsorted(gaps.low_s, edges_s[:-1], side="right") > np.searchsorted(
+        gaps.high_s, edges_s[:-1], side="right"
+    )
     kernel = np.where(part[:, None] == part[None, :], kernel, 0.0)
     kernel[inside] = np.eye(len(middle))[inside]
     return np.asarray(kernel / kernel.sum(axis=1, keepdims=True), np.float64)
