@@ -232,6 +232,18 @@ class Lake:
         frame: pd.DataFrame = pa.concat_tables([schema.empty_table(), *tables]).to_pandas()
         return frame
 
+    def herds(
+        self,
+        since: str | None = None,
+        until: str | None = None,
+        week: str | None = None,
+        where: str | None = None,
+    ) -> pd.DataFrame:
+        """Return the ``herds`` table; see :func:`wslog.diagnosis.herd_measures.measure`."""
+        from wslog.diagnosis import diagnose
+
+        return diagnose(self.engine, (), None, since, until, week, where).herds
+
     # --- metrics ---
 
     def close_codes(

@@ -219,8 +219,8 @@ COLUMNS: dict[str, Column] = _columns(
     C("rule_id", "word", "", "the rule that decided the outcome"),
     C("rules_version", "int32", "", "version of the outcome rules"),
     C("evidence", "text", "", "the values the rule looked at"),
-    C("is_left_censored", "bool", "", "the connection was already open when the log begins"),
-    C("is_right_censored", "bool", "", "the log ends before the connection does"),
+    C("is_left_censored", "bool", "", "the connection was already open when the log begins; of a herd: less than ten minutes of log lie before it"),
+    C("is_right_censored", "bool", "", "the log ends before the connection does; of a herd: baseline_s is not known"),
     # episodes
     C("episode_id", "text", "", "key of the episode"),
     C("kind", "word", "", "drop (an open connection was lost) or initial (the first attempt failed)", "", ("drop", "initial"), True),
@@ -238,6 +238,20 @@ COLUMNS: dict[str, Column] = _columns(
     C("is_network_changed", "bool", "", "the network type changed during the outage", "", (), True),
     C("is_flapping", "bool", "", "two or more opens died at once during the outage", "", (), True),
     C("herd_id", "text", "", "many clients dropped together", "not part of a herd"),
+    # herds
+    C("size_count", "int64", "", "sessions that lost their connection in the herd"),
+    C("usual_count", "int64", "", "sessions that the ten minutes around let expect in that time, rounded"),
+    C("spread_s", "float64", "s", "from the first loss of the herd to the last"),
+    C("peak_reconnects_per_s", "float64", "", "largest weighted number of attempts that began within any one second, on that host, from the first loss on"),
+    C("peak_reconnects_per_100ms", "float64", "", "the same within any tenth of a second"),
+    C("answered_again_at", "instant", "UTC", "begin of the first attempt after the first loss that opened and stayed open", "none within an hour after the herd, or the log does not tell starts"),
+    C("baseline_s", "float64", "s", "from the first loss until a minute begins in which attempts come as they did in the ten minutes before", "the log begins less than two minutes before, or ends before that"),
+    C("too_early_ratio", "float64", "", "of the lost sessions that tried again, how many first did so before answered_again_at", "too little evidence (state = insufficient)"),
+    C("too_early_count", "int64", "", "those that tried too early", "nothing answered again"),
+    C("retried_count", "int64", "", "lost sessions whose next attempt is logged"),
+    C("recovered_count", "int64", "", "losses of the herd whose outage ended on WebSocket"),
+    C("fell_back_count", "int64", "", "those whose outage ended on polling or SSE"),
+    C("other_end_count", "int64", "", "those that gave up, left, or whose end is not logged; a log without sessions tells no end"),
     # metrics
     C("iso_week", "word", "", "ISO week, like 2026-W47 (UTC)", "text without times", (), True),
     C("day", "word", "", "UTC day, like 2026-11-23", "text without times", (), True),
@@ -321,6 +335,19 @@ TABLES: dict[str, Table] = {
                 "trigger_close_code", "is_network_changed", "is_flapping", "herd_id", *_CONTEXT, "url_host", "url_path",
             ),
             ("Needs a session: lines of a proxy that name no session make no episodes.",),
+        ),
+        Table(
+            "herds",
+            "one row per herd, many sessions of one host lost within seconds, and log that shows it",
+            ("herd_id", "side", "format"),
+            "wslog.diagnosis from attempts",
+            (
+                "herd_id", "side", "format", "url_host", "started_at", "size_count", "usual_count", "spread_s",
+                "peak_reconnects_per_s", "peak_reconnects_per_100ms", "answered_again_at", "baseline_s", "too_early_ratio",
+                "too_early_count", "retried_count", "ci_low", "ci_high", "state", "recovered_count", "fell_back_count",
+                "other_end_count", "is_left_censored", "is_right_censored",
+            ),
+            ("Tested against the ten minutes around; herd_id of episodes only marks crowded seconds.",),
         ),
     )
 }  # fmt: skip

@@ -49,7 +49,7 @@ def test_sql_is_in_the_portable_subset(name: str) -> None:
     selection = Selection(
         ("iso_week", "as_org"), parse_period("2026-11-01", None), parse_filter("os = 'x'", ["attempts"])
     )
-    sql = render(f"diagnosis/{name}", "attempts", selection)
+    sql = render(f"diagnosis/{name}", "attempts", selection, since_us=0, until_us=1)
     text = re.sub(r"--[^\n]*|'[^']*'", "", sql)
     assert not [mark for mark in ('"', "`", "::", "[", "//", "~", "{") if mark in text]
     assert not set(re.findall(r"[A-Z_]+", text.upper())) & BANNED
@@ -190,7 +190,7 @@ def test_command_line(lab: Lake, capsys: pytest.CaptureFixture[str]) -> None:
     assert "change:" in text and "unexplained: 1006 alone is no evidence" in text
     run(lab.path, kind="json")
     answer = json.loads(capsys.readouterr().out)
-    assert set(answer) == {"findings", "causes", "attempts"} and answer["attempts"]
+    assert set(answer) == {"findings", "causes", "herds", "attempts"} and answer["attempts"]
     session = answer["attempts"][-1]["session_key"] or next(
         a["session_key"] for a in answer["attempts"] if a["session_key"]
     )

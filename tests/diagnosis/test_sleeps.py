@@ -37,6 +37,7 @@ CASES: dict[str, tuple[float, float | None, float | None, float | None, str | No
     "clock_goes": (700.0, None, 699.0, None, None),
     "long_silence": (700.0, 300.0, None, None, "long_silence"),
     "silent_as_usual": (700.0, 50.0, None, None, None),
+    "long_silence_both_at_once": (700.0, 310.0, None, 700.4, None),
 }
 
 
@@ -77,3 +78,16 @@ def test_the_usual_silence_needs_twenty_connections(tmp_path: Path, count: int, 
         engine.make("sleeps")
         (found,) = engine._fetch("SELECT COUNT(*) AS c FROM sleeps").to_pylist()
     assert found["c"] == is_told
+
+
+def test_silences_that_gather_are_a_timeout(tmp_path: Path) -> None:
+    """A timeout of 120 s at a service with chatty connections: 30 quiet ones end there, 30 sleepers anywhere."""
+    rows = [row for n in range(300) for row in client(f"usual{n}", 40.0, 20.0)]
+    rows += [row for n in range(30) for row in client(f"quiet{n}", 500.0, 120.0 + n * 0.03)]
+    rows += [row for n in range(30) for row in client(f"asleep{n}", 3000.0, 135.0 + 61.7 * n)]
+    with engine_of(tmp_path, rows) as engine:
+        engine.make("sleeps")
+        found = engine._fetch(
+            "SELECT a.session_key AS who FROM sleeps AS s INNER JOIN attempts AS a ON a.attempt_id = s.attempt_id"
+        ).to_pylist()
+    assert {row["who"] for row in found} == {f"asleep{n}" for n in range(30)}

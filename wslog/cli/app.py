@@ -171,7 +171,7 @@ def diagnose(
 
 @app.command()
 def table(
-    name: Annotated[str, typer.Argument(help="events, attempts, episodes, sources or rejects.")],
+    name: Annotated[str, typer.Argument(help="events, attempts, episodes, sources, rejects or herds.")],
     lake: LakeOption,
     output: OutputOption = "table",
     json: JsonOption = False,

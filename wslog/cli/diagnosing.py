@@ -44,7 +44,7 @@ def run(
         Tell the story of this session instead.
     since, until, week, where : str, optional
     kind : str
-        ``table`` (text) or ``json`` (findings, causes, attempts and, with a session, its story).
+        ``table`` (text) or ``json`` (findings, causes, herds, attempts and, with a session, its story).
 
     Raises
     ------
@@ -61,7 +61,7 @@ def run(
         elif found.story is not None and session is not None:
             sys.stdout.write(story_text(found.story, session))
         else:
-            sys.stdout.write(findings_text(found))
+            sys.stdout.write(findings_text(found) + herds_text(found.herds))
             sys.stdout.flush()
             print_table(found.causes, "causes")
         sys.stdout.flush()
@@ -73,7 +73,8 @@ def run(
 
 def as_json(found: Diagnosis) -> str:
     """Return the whole answer as one JSON object."""
-    frames: dict[str, Any] = {"findings": found.findings, "causes": found.causes, "attempts": found.attempts}
+    names = ("findings", "causes", "herds", "attempts")
+    frames: dict[str, Any] = {name: getattr(found, name) for name in names}
     if found.story is not None:
         frames["story"] = found.story
     return json.dumps({name: json.loads(to_json(frame)) for name, frame in frames.items()}, indent=1)
@@ -101,6 +102,53 @@ def findings_text(found: Diagnosis) -> str:
         "",
     ]
     return "\n".join(lines) + "\n"
+
+
+def herds_text(herds: pd.DataFrame) -> str:
+    """Return the herds, largest first: how many, how hard they came back, and whether too early."""
+    if herds.empty:
+        return ""
+    lines = ["herds"]
+    for row in herds.sort_values("size_count", ascending=False, kind="stable").head(_SHOWN).to_dict("records"):
+        lines += _herd_lines(row)
+    if len(herds) > _SHOWN:
+        lines.append(f"… {len(herds) - _SHOWN} smaller herds: wslog table herds tells all")
+    return "\n".join([*lines, "", ""]) + "\n"
+
+
+def _herd_lines(row: dict[Any, Any]) -> list[str]:
+    where = f" of {row['url_host']}" if isinstance(row["url_host"], str) else ""
+    usual = f"about {row['usual_count']} usual" if row["usual_count"] else "less than one usual"
+    back = "not known: too little log before or after"
+    if not row["is_right_censored"]:
+        back = f"{row['baseline_s']:.0f} s after the first loss"
+    if row["is_left_censored"]:
+        back += " (less than ten minutes of log before it)"
+    early = f"not known ({row['retried_count']} of {row['size_count']} are seen to try again, 20 are needed; or nothing answered again)"
+    if row["state"] == "ok":
+        early = (
+            f"{100 * row['too_early_ratio']:.0f} % ({row['too_early_count']} of {row['retried_count']} first retries, "
+            f"95 % {100 * row['ci_low']:.0f} to {100 * row['ci_high']:.0f} %)"
+        )
+    ends = f"{row['recovered_count']} back on WebSocket, {row['fell_back_count']} on polling, {row['other_end_count']} neither or not logged"
+    peak = (
+        f"{row['peak_reconnects_per_s']:.0f} attempts in one second, {row['peak_reconnects_per_100ms']:.0f} in a tenth"
+    )
+    parts = (
+        (
+            " - ",
+            f"{_count(row['size_count'], 'session')}{where} at {row['started_at']:%Y-%m-%d %H:%M:%S} within {row['spread_s']:.1f} s ({row['side']} log; {usual})",
+        ),
+        ("   peak: ", peak),
+        ("   came back before the servers: ", early),
+        ("   ended: ", ends),
+        ("   connects as before: ", back),
+    )
+    return [
+        line
+        for head, text in parts
+        for line in textwrap.wrap(terminal(text), _WIDTH, initial_indent=head, subsequent_indent="   ")
+    ]
 
 
 def _finding_lines(number: int, row: dict[Any, Any]) -> list[str]:

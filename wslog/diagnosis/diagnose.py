@@ -16,7 +16,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from wslog.diagnosis import blocked, carrier, clock, direct, handover, herds, idle, patterns, sleep
-from wslog.diagnosis.model import FINDING_COLUMNS, Finding, Hits, Observed
+from wslog.diagnosis.herd_measures import measure
+from wslog.diagnosis.model import FINDING_COLUMNS, Finding, Herd, Hits, Observed
 from wslog.diagnosis.rules import precedence, rule
 from wslog.metrics.frames import arrange, proportions, select
 from wslog.selection import Filter, Selection, Term, unknown
@@ -56,6 +57,8 @@ class Diagnosis:
         One row per abnormal end and failed connect: ``attempt_id``, ``side``, ``session_key``, ``ended_at``, ``outcome``,
         ``cause``, ``confidence`` (null: unexplained), ``rule_ids`` (all that fired, by precedence, with spaces between),
         ``evidence`` (of the first).
+    herds : pandas.DataFrame
+        The table ``herds``: one row per herd of losses (:func:`wslog.diagnosis.herd_measures.measure`).
     story : pandas.DataFrame or None
         With ``session``: what happened in it, in order of time (:func:`wslog.diagnosis.story.tell`).
     """
@@ -63,6 +66,7 @@ class Diagnosis:
     causes: pd.DataFrame
     findings: pd.DataFrame
     attempts: pd.DataFrame
+    herds: pd.DataFrame
     story: pd.DataFrame | None = None
 
 
@@ -107,7 +111,7 @@ def diagnose(
     selection = select(by, since, until, week, where, ["attempts"], KEYS)
     seen = observe(engine, selection)
     exposure = engine.run("diagnosis/exposure", "attempts", selection)
-    hits, findings = look(seen, exposure)
+    hits, findings, together = look(seen, exposure)
     attempts = label(seen, hits)
     groups = engine.run("diagnosis/groups", "attempts", selection)
     story = None
@@ -115,7 +119,7 @@ def diagnose(
         story = _story(engine, session, attempts)
         attempts = attempts[attempts["session_key"] == session].reset_index(drop=True)
     causes = _causes(seen, attempts, groups, selection.by, session is not None)
-    return Diagnosis(causes, _findings(findings), attempts, story)
+    return Diagnosis(causes, _findings(findings), attempts, measure(engine, selection, seen, together), story)
 
 
 def observe(engine: Engine, selection: Selection) -> Observed:
@@ -124,12 +128,12 @@ def observe(engine: Engine, selection: Selection) -> Observed:
     return Observed(*(engine.run(f"diagnosis/{name}", "attempts", selection) for name in names))
 
 
-def look(seen: Observed, exposure: pd.DataFrame) -> tuple[list[Hits], list[Finding]]:
+def look(seen: Observed, exposure: pd.DataFrame) -> tuple[list[Hits], list[Finding], list[Herd]]:
     """Ask every detector; those that need to know what is explained already come last."""
     hits: list[Hits] = []
     findings: list[Finding] = []
     if seen.cases.empty:
-        return hits, findings
+        return hits, findings, []
     together = herds.detect(seen)
     in_herd = np.zeros(len(seen.cases), dtype=bool)
     for hit in together.hits:
@@ -156,7 +160,7 @@ def look(seen: Observed, exposure: pd.DataFrame) -> tuple[list[Hits], list[Findi
         causes, confidence = _first_causes(seen, hits)
         passed = patterns.inherit(seen, causes, confidence)
         hits = hits + passed.hits
-    return hits, _counted(seen, hits, findings)
+    return hits, _counted(seen, hits, findings), together.herds
 
 
 def _first_causes(seen: Observed, hits: Sequence[Hits]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

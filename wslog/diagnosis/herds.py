@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 
 from wslog.diagnosis.direct import answered
-from wslog.diagnosis.model import BoolArray, Finding, Fired, FloatArray, IntArray, Observed, among, numbers, words
+from wslog.diagnosis.model import (
+    BoolArray,
+    Finding,
+    Fired,
+    FloatArray,
+    Herd,
+    IntArray,
+    Observed,
+    among,
+    numbers,
+    places,
+)
 from wslog.diagnosis.tails import negative_binomial_tail
 from wslog.outcomes import STABLE_S
 
@@ -30,19 +38,6 @@ _NOBODY = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
-class Herd:
-    """Losses within [from_us, until_us] of one host and side; ``members`` are positions of cases."""
-
-    from_us: float
-    until_us: float
-    members: IntArray
-    session_count: int
-    usual: float
-    chance: float
-    is_said: bool
-
-
-@dataclass(frozen=True)
 class Burst:
     """A window that holds too many sessions; ``is_known``: enough of the log lies around it to know how many are usual."""
 
@@ -56,7 +51,7 @@ class Burst:
 def detect(seen: Observed) -> Fired:
     """Return herds of lost connections and what failed in their wake."""
     fired = Fired()
-    at, place = seen.numbers("at_us"), _places(seen.cases)
+    at, place = seen.numbers("at_us"), places(seen.cases)
     # a session that loses one open after the other counts for itself, not for a herd
     flaps = seen.flags("is_flapping") & (seen.numbers("lifetime_s") < STABLE_S)
     lost = seen.opened & ~np.isnan(at) & ~flaps
@@ -66,7 +61,8 @@ def detect(seen: Observed) -> Fired:
         here = np.flatnonzero(lost & (place == name)).astype(np.int64)
         for herd in herds_of(seen, here[np.argsort(at[here], kind="stable")]):
             wake = _wake(herd, at, failed_alike & (place == name))
-            _tell(seen, fired, "herd_loss", herd, wake, str(name).split("\t"))
+            _tell(seen, fired, "herd_loss", herd, wake)
+            fired.herds.append(herd)
     told = _told(seen, fired)
     _other_view(seen, fired, told & ~failed_alike, "herd_loss")
     _other_view(seen, fired, told & failed_alike, "herd_refusal")
@@ -75,7 +71,7 @@ def detect(seen: Observed) -> Fired:
         # servers that are away refuse everybody, whether or not the log also tells who was lost
         here = np.flatnonzero(failed_alike & ~told & (place == name) & ~np.isnan(at)).astype(np.int64)
         for herd in herds_of(seen, here[np.argsort(at[here], kind="stable")]):
-            _tell(seen, fired, "herd_refusal", herd, _NOBODY, str(name).split("\t"))
+            _tell(seen, fired, "herd_refusal", herd, _NOBODY)
     return fired
 
 
@@ -91,11 +87,6 @@ def _other_view(seen: Observed, fired: Fired, told: BoolArray, rule_id: str) -> 
     names = set(seen.words("attempt_id")[told])
     mask = among(seen.words("peer_id"), names) & ~told
     fired.hit(rule_id, mask, "high", ["the other side's log shows it in a herd"] * int(mask.sum()))
-
-
-def _places(frame: pd.DataFrame) -> npt.NDArray[Any]:
-    parts = [words(frame, name) for name in ("side", "format", "url_host")]
-    return np.array(["\t".join(cells) for cells in zip(*parts, strict=True)], dtype=object)
 
 
 def herds_of(seen: Observed, order: IntArray) -> list[Herd]:
@@ -119,7 +110,7 @@ def herds_of(seen: Observed, order: IntArray) -> list[Herd]:
     at = seen.numbers("at_us")[order] / 1e6
     who = np.unique(seen.words("cluster_key")[order].astype(str), return_inverse=True)[1]
     # how long this host was watched: another service's log of a year tells nothing of it
-    told = _places(seen.totals) == _places(seen.cases)[order[0]]
+    told = places(seen.totals) == places(seen.cases.iloc[order[:1]])[0]
     first, last = (float(numbers(seen.totals, name)[told][0]) / 1e6 for name in ("first_us", "last_us"))
     span = max(min(last - first, 3600.0 * float(numbers(seen.totals, "hour_count")[told][0])), 10.0)
     excess = _excess(at)
@@ -181,7 +172,8 @@ def _herd(seen: Observed, order: IntArray, at: FloatArray, burst: Burst) -> Herd
     sessions = len(set(seen.words("cluster_key")[members]))
     if sessions < MIN_SESSIONS:
         return None
-    return Herd(begin * 1e6, end * 1e6, members, sessions, usual, chance, is_said)
+    place = str(places(seen.cases.iloc[members[:1]])[0])
+    return Herd(place, begin * 1e6, end * 1e6, members, sessions, usual, chance, is_said)
 
 
 def _networks(seen: Observed, members: IntArray) -> int:
@@ -207,8 +199,8 @@ def _wake(herd: Herd, at: FloatArray, failed_alike: BoolArray) -> IntArray:
     return near[: late[0]] if len(late) else near
 
 
-def _tell(seen: Observed, fired: Fired, rule_id: str, herd: Herd, wake: IntArray, place: list[str]) -> None:
-    side, _, host = place
+def _tell(seen: Observed, fired: Fired, rule_id: str, herd: Herd, wake: IntArray) -> None:
+    side, _, host = herd.place.split("\t")
     lasted = (herd.until_us - herd.from_us) / 1e6
     when = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=herd.from_us)).isoformat(timespec="seconds")
     when = when.replace("+00:00", "Z")

@@ -151,18 +151,39 @@ class Hits:
     causes: Sequence[str] = ()
 
 
+@dataclass(frozen=True)
+class Herd:
+    """Losses within [from_us, until_us] of one place (side, format and host); ``members`` are positions of cases."""
+
+    place: str
+    from_us: float
+    until_us: float
+    members: IntArray
+    session_count: int
+    usual: float
+    chance: float
+    is_said: bool
+
+
 @dataclass
 class Fired:
-    """What one detector found: hits on cases, and findings about the whole selection."""
+    """What one detector found: hits on cases, findings about the whole selection, and herds with losses."""
 
     hits: list[Hits] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    herds: list[Herd] = field(default_factory=list)
 
     def hit(self, rule_id: str, mask: BoolArray, confidence: str | Sequence[str], evidence: Sequence[str]) -> None:
         """Add a rule's hits; ``confidence`` and ``evidence`` belong to the set positions of ``mask``, in order."""
         at = np.flatnonzero(mask).astype(np.int64)
         if len(at):
             self.hits.append(Hits(rule_id, at, confidence, evidence))
+
+
+def places(frame: pd.DataFrame) -> npt.NDArray[Any]:
+    """Return side, format and host of each row, with tabs between: what can go down together."""
+    parts = [words(frame, name) for name in ("side", "format", "url_host")]
+    return np.array(["\t".join(cells) for cells in zip(*parts, strict=True)], dtype=object)
 
 
 def among(values: npt.NDArray[Any], chosen: set[Any]) -> BoolArray:

@@ -62,6 +62,7 @@ SELECT c.attempt_id, c.side, c.format, c.session_key, c.session_order, c.cluster
        c.browser, c.has_later, c.session_last_us, c.retry_count, c.fallback_count, w.watched_us, l.gap_us, l.next_us,
        COALESCE(l.in_loop, 0) AS in_loop, COALESCE(l.loop_count, 0) AS loop_count, COALESCE(n.code_count, 0) AS code_count,
        o.episode_id, e.is_flapping, e.ended_us AS outage_ended_us, e.started_us AS outage_started_us,
+       e.end_word AS outage_end,
        p.attempt_id AS peer_id, p.side AS peer_side, p.outcome AS peer_outcome, p.http_status AS peer_status,
        p.error_class AS peer_error, p.ended_by AS peer_ended_by, p.ended_us AS peer_ended_us, p.lifetime_s AS peer_lifetime_s,
        z.sleep_rule, z.noticed_late_s, z.stood_s, z.usual_silence_s
