@@ -14,12 +14,13 @@ from tests.make_events import START, engine_of, failed, fallback, opened, poll
 from tests.make_week import week
 from wslog.engine import Engine
 from wslog.errors import UsageError
-from wslog.intervals import kaplan_meier, wilson
+from wslog.intervals import Z95, t_of, wilson
 from wslog.metrics.close_codes import close_codes
 from wslog.metrics.fallback import fallback as fallback_metric
 from wslog.metrics.reliability import reliability
 from wslog.metrics.retries import retries
 from wslog.schema import METRIC_COLUMNS
+from wslog.survival import kaplan_meier
 
 METRICS: list[Callable[..., pd.DataFrame]] = [close_codes, retries, fallback_metric, reliability]
 KEYS = {
@@ -124,7 +125,7 @@ def test_close_codes_share_and_exclusions(tmp_path: Path) -> None:
     dropped = pick(frame, close_code=1006)
     assert (dropped.numerator, dropped.denominator, dropped.excluded_count) == (12, 30, 30)
     assert dropped.value == 0.4
-    low, high = wilson(0.4, 29)  # 30 sessions of one: n_eff is n - 1
+    low, high = wilson(0.4, 29, t_of(Z95, 29))  # 30 sessions of one: n_eff is n - 1
     assert (dropped.ci_low, dropped.ci_high) == pytest.approx((float(low), float(high)))
     assert frame["numerator"].sum() == 30
 
@@ -171,7 +172,7 @@ def test_clusters_of_sessions_widen_the_interval(tmp_path: Path) -> None:
     with engine_of(tmp_path, rows) as engine:
         row = pick(close_codes(engine), close_code=1006)
     assert (row.value, row.denominator) == (0.5, 200)
-    assert (row.ci_low, row.ci_high) == pytest.approx(tuple(map(float, wilson(0.5, 19))))
+    assert (row.ci_low, row.ci_high) == pytest.approx(tuple(map(float, wilson(0.5, 19, t_of(Z95, 19)))))
 
 
 # --- retries ---

@@ -7,6 +7,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from wslog.intervals import benjamini_hochberg as benjamini_hochberg
+
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
@@ -47,25 +49,6 @@ def negative_binomial_tail(hits: int, mean: float, excess: float) -> float:
     k = np.arange(1, top + 1, dtype=np.float64)
     logs = log_term + np.cumsum(np.log(np.maximum(ratio_a / k + ratio_b, 1e-300)))
     return float(min(1.0, np.exp(logs[hits - 1 :]).sum()))
-
-
-def benjamini_hochberg(p: npt.ArrayLike) -> FloatArray:
-    """Return q-values: the false discovery rate at which each test would be a discovery.
-
-    Notes
-    -----
-    Benjamini and Hochberg, J. R. Stat. Soc. B 57 (1995) 289-300.
-    """
-    values = np.asarray(p, np.float64)
-    count = len(values)
-    if not count:
-        return values
-    order = np.argsort(values, kind="stable")
-    steps = values[order] * count / np.arange(1, count + 1)
-    adjusted = np.minimum.accumulate(steps[::-1])[::-1]
-    q = np.empty(count)
-    q[order] = np.minimum(adjusted, 1.0)
-    return q
 
 
 def beta_quantile_low(hits: float, trials: float, z: float = 1.959963984540054) -> float:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from wslog.intervals import MOMENTS
 from wslog.metrics.frames import arrange, proportions, run, select
 
 if TYPE_CHECKING:
@@ -124,8 +125,8 @@ def _sums(counts: pd.DataFrame, keys: list[str], definition: Definition) -> pd.D
         failed, counted, every = (counted > 0) & (failed == counted), counted > 0, every > 0
     weight, alike = counts["sample_weight"].to_numpy(np.float64), counts["session_count"].to_numpy(np.float64)
     y, n = weight * failed, weight * counted
-    columns = {
-        "y": y * alike, "n": n * alike, "yy": y * y * alike, "yn": y * n * alike, "nn": n * n * alike,
+    columns = {name: np.prod([{"y": y, "n": n}[factor] for factor in name], axis=0) * alike for name in MOMENTS}
+    columns |= {
         "cluster_count": (n > 0) * alike, "y_rows": failed * alike, "n_rows": counted * alike,
         "excluded": weight * (every.astype(float) - counted) * alike,
     }  # fmt: skip

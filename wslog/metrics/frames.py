@@ -12,15 +12,14 @@ from wslog.intervals import (
     MIN_CLUSTERS,
     MIN_HOURS,
     MIN_ROWS,
-    Quantile,
+    MOMENTS,
     Sums,
-    effective_n,
-    kaplan_meier,
+    proportion_interval,
     rate_interval,
-    wilson,
 )
 from wslog.schema import METRIC_COLUMNS
 from wslog.selection import Selection, check_by, parse_filter, parse_period
+from wslog.survival import Quantile, kaplan_meier
 
 if TYPE_CHECKING:
     from wslog.engine import Engine
@@ -43,7 +42,7 @@ def proportions(sums: pd.DataFrame) -> pd.DataFrame:
     """Add the metric columns to rows of cluster sums of a proportion; the sums go."""
     s = _sums(sums)
     value = _divide(s.y, s.n)
-    low, high = wilson(value, effective_n(s))
+    low, high = proportion_interval(s)
     enough = (s.n_rows >= MIN_ROWS) & (s.clusters >= MIN_CLUSTERS)
     return _finish(sums, value, s.y, s.n, low, high, enough)
 
@@ -155,7 +154,7 @@ def arrange(parts: Sequence[pd.DataFrame], keys: Sequence[str]) -> pd.DataFrame:
 
 
 def _sums(frame: pd.DataFrame) -> Sums:
-    names = ("y", "n", "yy", "yn", "nn", "cluster_count", "y_rows", "n_rows")
+    names = (*MOMENTS, "cluster_count", "y_rows", "n_rows")
     return Sums(*(frame[name].to_numpy(dtype=np.float64) for name in names))
 
 
@@ -165,7 +164,7 @@ def _divide(above: Any, below: Any) -> Any:
 
 def _finish(sums: pd.DataFrame, value: Any, y: Any, n: Any, low: Any, high: Any, enough: Any) -> pd.DataFrame:
     enough = enough & ~np.isnan(value)
-    dropped = ["y", "n", "yy", "yn", "nn", "cluster_count", "y_rows", "n_rows", "excluded"]
+    dropped = [*MOMENTS, "cluster_count", "y_rows", "n_rows", "excluded"]
     frame = sums.drop(columns=dropped)
     frame["value"] = np.where(enough, value, np.nan)
     frame["numerator"], frame["denominator"] = y, n
