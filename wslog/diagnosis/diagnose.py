@@ -19,6 +19,7 @@ from wslog.diagnosis import blocked, carrier, clock, direct, handover, herds, id
 from wslog.diagnosis.herd_measures import measure
 from wslog.diagnosis.model import FINDING_COLUMNS, Finding, Herd, Hits, Observed
 from wslog.diagnosis.rules import precedence, rule
+from wslog.intervals import MOMENTS
 from wslog.metrics.frames import arrange, proportions, select
 from wslog.selection import Filter, Selection, Term, unknown
 
@@ -241,21 +242,25 @@ def _causes(
     rows = rows.merge(groups[groups["attempt_id"].notna()].drop(columns="excluded"), on="attempt_id")
     untold = groups[groups["attempt_id"].isna()]
     rows["w"] = rows["sample_weight"].astype("float64")
-    columns = [*keys, "cause", "y", "n", "yy", "yn", "nn", "cluster_count", "y_rows", "n_rows", "excluded"]
+    columns = [*keys, "cause", *MOMENTS, "cluster_count", "y_rows", "n_rows", "excluded"]
     if rows.empty:
         return arrange([proportions(pd.DataFrame(columns=columns).astype({"cause": object}))], [*keys, "cause"])
+    of_all = [name for name in MOMENTS if "y" not in name]
+    of_cause = [name for name in MOMENTS if "y" in name]
     clusters = _sum(rows, [*keys, "cluster_key"], n=("w", "sum"), n_rows=("w", "size"))
-    clusters["nn"] = clusters["n"] ** 2
-    groups_n = _sum(
-        clusters, keys, n=("n", "sum"), nn=("nn", "sum"), cluster_count=("n", "size"), n_rows=("n_rows", "sum")
-    )
+    for name in of_all[1:]:
+        clusters[name] = clusters["n"] ** len(name)
+    totals: dict[str, tuple[str, str]] = {name: (name, "sum") for name in (*of_all, "n_rows")}
+    groups_n = _sum(clusters, keys, cluster_count=("n", "size"), **totals)
     parts = _sum(rows, [*keys, "cluster_key", "cause"], y=("w", "sum"), y_rows=("w", "size"))
     parts = parts.merge(clusters[[*keys, "cluster_key", "n"]], on=[*keys, "cluster_key"])
-    parts["yy"], parts["yn"] = parts["y"] ** 2, parts["y"] * parts["n"]
-    hit = _sum(parts, [*keys, "cause"], y=("y", "sum"), yy=("yy", "sum"), yn=("yn", "sum"), y_rows=("y_rows", "sum"))
+    for name in of_cause[1:]:
+        parts[name] = parts["y"] ** name.count("y") * parts["n"] ** name.count("n")
+    totals = {name: (name, "sum") for name in (*of_cause, "y_rows")}
+    hit = _sum(parts, [*keys, "cause"], **totals)
     # every cause that occurs anywhere is told of every group: none of 50 is a fact too
     every = groups_n.merge(pd.DataFrame({"cause": sorted(rows["cause"].unique())}), how="cross")
-    sums = every.merge(hit, on=[*keys, "cause"], how="left").fillna(dict.fromkeys(("y", "yy", "yn", "y_rows"), 0.0))
+    sums = every.merge(hit, on=[*keys, "cause"], how="left").fillna(dict.fromkeys((*of_cause, "y_rows"), 0.0))
     left_out = _sum(untold, keys, excluded=("excluded", "sum")) if len(untold) and not is_one else None
     sums = sums.assign(excluded=0.0) if left_out is None else sums.merge(left_out, on=keys, how="left")
     sums["excluded"] = sums["excluded"].fillna(0.0)
