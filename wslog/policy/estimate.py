@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from wslog.policy.model import FAILURES, Distribution, FloatArray, Outages, grid
-from wslog.policy.npmle import PRIOR_COUNT, FirstConnects, Fit, fit, log_uniform
-from wslog.policy.patterns import Patterns, compress, with_probes
+from wslog.policy.npmle import PRIOR_COUNT, FirstConnects, Fit, fit, log_likelihood, log_uniform, parts
+from wslog.policy.patterns import CERTAIN, Patterns, compress, edge_of, with_probes
 from wslog.policy.replay import Conditions, Rows, rows_for
 from wslog.policy.support import Gaps, Spread, gaps_of, looks_of
 
-STEPS, POLISH_STEPS, REPLICATE_STEPS, PROFILE_STEPS = 300, 12, 30, 40
+STEPS, POLISH_STEPS, REPLICATE_STEPS, PROFILE_STEPS = 300, 12, 30, 60
 """EM steps at most: of a full fit, of one that starts from a part's, of a replicate, of a fit with a held chance of failure."""
 
 GAP = 2e-4
@@ -21,8 +21,17 @@ GAP = 2e-4
 LEAST_FIRST = 200
 """First connects that it takes to know how often attempts fail by chance."""
 
+MOST_POOLED = 2_000
+POOLED_COUNTS = (1.0, 10.0, 50.0, 200.0)
+"""Groups smaller than that lean on all groups together, as much as one of these counts of outages."""
+
+STRETCHES_S = np.array([0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0])
+STRETCH_COUNT = 5.0
+"""Between these instants, and those of the group's own schedule, a group keeps its own share of outages; of the others' shares it
+takes as much as that many outages say."""
+
 REPLICATES = 50
-MOST_PROFILED = 1_000
+MOST_PROFILED = 1_500
 MOST_REPLICATED = 4_000
 """Outages that one replicate is fitted on. With more, replicates are of a part and their spread is scaled by the root of the
 sizes (m-out-of-n bootstrap)."""
@@ -38,6 +47,7 @@ ASSUMPTIONS = {
     "free": "",
     "chance": "reconnects fail by chance as often as first connects do",
     "polls": "polling and the WebSocket come back together, except where WebSockets are blocked",
+    "leaving": "outages that people left ended as late as others",
     "gaps": "between two attempts, outages end evenly in the logarithm of time",
 }
 """What each rung of the ladder takes for granted, in order; a figure needs those up to the first rung that pins it down."""
@@ -81,6 +91,8 @@ class Estimate:
         People leave during outages more than else: nothing is said about what comes after the last look.
     refusal : str
         Why.
+    pooled_count : float
+        How many outages of the other groups this group leans on; 0: none.
     """
 
     fit: Fit
@@ -98,6 +110,7 @@ class Estimate:
     horizon_s: float
     is_tail_refused: bool = False
     refusal: str = ""
+    pooled_count: float = 0.0
 
     @property
     def websocket(self) -> Distribution:
@@ -112,7 +125,6 @@ def estimate(
     horizon_s: float = 600.0,
     rng: np.random.Generator,
     prior: Distribution | None = None,
-    prior_count: float = PRIOR_COUNT,
     refusal: str = "",
     replicates: int = REPLICATES,
 ) -> Estimate:
@@ -128,8 +140,8 @@ def estimate(
         Until when policies are compared; at most 900.
     rng : numpy.random.Generator
         For resampling.
-    prior, prior_count : Distribution, float
-        A pooled estimate and what it is worth, for a small group.
+    prior : Distribution, optional
+        The estimate of all groups together, for a small group: it is worth as many outages as predict held-out sessions best.
     refusal : str
         Why nothing may be said about the time after the last look; empty when it may.
     replicates : int
@@ -142,10 +154,15 @@ def estimate(
     # the instants of a fixed schedule become edges: what an attempt at 1 s says ends at 1 s
     edges = _edges(grid(last_s), gaps, bare_gaps)
     weight = log_uniform(edges) if prior is None else np.append(np.diff(prior.cdf(edges)), prior.never)
-    settings = _Settings(edges, first or FirstConnects(), weight, prior_count)
     patterns = compress(seen, edges)
-    whole = settings.fit_all(patterns, rng)
+    settings = _Settings(edges, first or FirstConnects(), weight, PRIOR_COUNT)
+    if prior is not None:
+        settings = _pooled(settings, gaps, patterns, outages, rng)
     bare_patterns = compress(bare, edges) if patterns.has_polls else patterns
+    likeliest, kept = _likely(settings, bare_patterns, None, rng)
+    if not settings.has_first:
+        settings = replace(settings, failure_ratio=likeliest)
+    whole = settings.fit_all(patterns, rng)
     without = settings.fit_all(bare_patterns, rng) if patterns.has_polls else whole
     points = np.concatenate((gaps.points_s, bare_gaps.points_s))
     rows = rows_for(
@@ -153,11 +170,13 @@ def estimate(
     )
     spread, bare_spread = Spread(edges, rows, gaps, 0), Spread(edges, rows, bare_gaps, len(gaps.points_s))
     weights = _weights(whole, spread)
-    ladder = {"free": _free(settings, bare_patterns, without, bare_spread, rng)}
+    ladder = {"free": _free(settings, bare_patterns, without, bare_spread, kept)}
     if settings.has_first:
-        ladder["chance"] = _sides(without, bare_spread)
+        ladder["chance"] = _sides(without, bare_patterns, bare_spread)
     if patterns.has_polls:
-        ladder["polls"] = _sides(whole, spread)
+        ladder["polls"] = _sides(whole, patterns, spread)
+    if refusal:
+        ladder["leaving"] = [_weights(_left(settings, seen, whole, back), spread) for back in (True, False)]
     moved, moved_failure = _replicate(settings, patterns, outages, whole, spread, replicates, rng)
     return Estimate(
         fit=whole,
@@ -167,7 +186,7 @@ def estimate(
         conditions=conditions_of(outages, fast_s),
         weights=weights,
         ladder=ladder,
-        tail=_sides(whole, spread, only_last=True),
+        tail=_sides(whole, patterns, spread, only_last=True),
         shown_rung="chance" if settings.has_first else "free",
         assumptions=ASSUMPTIONS,
         replicate_rows=moved,
@@ -175,6 +194,7 @@ def estimate(
         horizon_s=horizon_s,
         is_tail_refused=bool(refusal),
         refusal=refusal,
+        pooled_count=settings.prior_count if settings.prior_count > PRIOR_COUNT else 0.0,
     )
 
 
@@ -186,15 +206,27 @@ class _Settings:
     first: FirstConnects
     prior: FloatArray
     prior_count: float
+    failure_ratio: float | None = None
 
     @property
     def has_first(self) -> bool:
         return self.first.count >= LEAST_FIRST
 
-    def fit(self, patterns: Patterns, max_steps: int, start: Fit | None = None, **more: float) -> Fit:
+    def fit(
+        self, patterns: Patterns, max_steps: int, start: Fit | None = None, failure_ratio: float | None = None
+    ) -> Fit:
+        held = self.failure_ratio if failure_ratio is None else failure_ratio
         return fit(
-            patterns, self.edges, self.first, prior=self.prior, prior_count=self.prior_count, start=start, max_steps=max_steps, gap=GAP, **more
-        )  # fmt: skip
+            patterns,
+            self.edges,
+            self.first,
+            prior=self.prior,
+            prior_count=self.prior_count,
+            start=start,
+            failure_ratio=held,
+            max_steps=max_steps,
+            gap=GAP,
+        )
 
     def fit_all(self, patterns: Patterns, rng: np.random.Generator) -> Fit:
         """Fit all patterns; of very many, a part is fitted to the end and the whole polishes that."""
@@ -248,31 +280,80 @@ def _weights(found: Fit, spread: Spread, network: FloatArray | None = None) -> W
     return Weights(row, found.chance.failure_ratio, _blocked_share(found, row, spread))
 
 
-def _sides(found: Fit, spread: Spread, only_last: bool = False) -> list[Weights]:
+def _sides(found: Fit, patterns: Patterns, spread: Spread, only_last: bool = False) -> list[Weights]:
     """Return the weights at both ends of the gaps; without polls, also with a network that stayed away altogether."""
-    left, right = (
-        _weights(found, spread, spread.pushed(_network(found), side, only_last)) for side in ("left", "right")
-    )
+    made, network = parts(patterns, found), _network(found)
+    left, right = (_weights(found, spread, spread.pushed(network, made, side, only_last)) for side in ("left", "right"))
     return [left, right] if found.blocked_ratio > 0 else [left, right, replace(right, blocked_share=0.0)]
 
 
-def _free(
-    settings: _Settings, patterns: Patterns, found: Fit, spread: Spread, rng: np.random.Generator
-) -> list[Weights]:
-    """Return the extremes with any chance of failure that the outages themselves do not rule out."""
+def _likely(
+    settings: _Settings, patterns: Patterns, start: Fit | None, rng: np.random.Generator
+) -> tuple[float, list[float]]:
+    """Return the chance of failure that the outages alone make likeliest, and all that they do not rule out."""
     alone = replace(settings, first=FirstConnects())
     part = _part(patterns, MOST_PROFILED, rng)
     total = float(patterns.count.sum())
-    likely = [alone.fit(part, PROFILE_STEPS, found, failure_ratio=p).log_likelihood * total for p in FAILURE_GRID]
-    kept = [p for p, value in zip(FAILURE_GRID, likely, strict=True) if value >= max(likely) - LIKELY]
+    values = [alone.fit(part, PROFILE_STEPS, start, failure_ratio=p).log_likelihood * total for p in FAILURE_GRID]
+    kept = [p for p, value in zip(FAILURE_GRID, values, strict=True) if value >= max(values) - LIKELY]
+    return FAILURE_GRID[int(np.argmax(values))], kept
+
+
+def _free(settings: _Settings, patterns: Patterns, found: Fit, spread: Spread, kept: list[float]) -> list[Weights]:
+    """Return the extremes with any chance of failure that the outages themselves do not rule out."""
     here = found.chance.failure_ratio
-    # jittered attempts tell the chance of failure themselves: what is left of doubt is in the replicates
-    if here / 2 - 0.01 <= min(kept) and max(kept) <= 1.5 * here + 0.02:
-        return _sides(found, spread)
     sides: list[Weights] = []
-    for p in sorted({min(kept), max(kept), here}):
-        sides += _sides(settings.fit(patterns, STEPS, found, failure_ratio=p), spread)
+    for p in sorted({kept[0], kept[-1], here}):
+        sides += _sides(settings.fit(patterns, STEPS, found, failure_ratio=p), patterns, spread)
     return sides
+
+
+def _pooled(
+    settings: _Settings, gaps: Gaps, patterns: Patterns, outages: Outages, rng: np.random.Generator
+) -> _Settings:
+    """Return the settings with a pooled prior: the shape of all groups, the group's own shares of short and long outages.
+
+    What it is worth is what predicts the other half of the sessions best.
+    """
+    if len(outages) >= MOST_POOLED:
+        return replace(settings, prior=log_uniform(settings.edges))
+    raw = replace(settings, prior=log_uniform(settings.edges)).fit(patterns, PROFILE_STEPS)
+    cuts = np.unique(edge_of(np.concatenate((gaps.high_s[:-1], STRETCHES_S)), settings.edges))
+    stretch = np.searchsorted(cuts, np.arange(len(settings.edges)), side="right")
+    stretch[-1] = stretch.max() + 1
+    own = np.bincount(stretch, _network(raw))
+    everybody = np.bincount(stretch, settings.prior)
+    count = float(patterns.count.sum())
+    mixed = (count * own + STRETCH_COUNT * everybody) / (count + STRETCH_COUNT)
+    prior = settings.prior * np.divide(mixed, everybody, out=np.zeros_like(mixed), where=everybody > 0)[stretch]
+    settings = replace(settings, prior=np.maximum(prior, 1e-12) / np.maximum(prior, 1e-12).sum())
+    _, session = np.unique(outages.cluster, return_inverse=True)
+    side = rng.permutation(int(session.max()) + 1)[session] % 2
+    scores = []
+    for worth in POOLED_COUNTS:
+        chosen = replace(settings, prior_count=worth)
+        score = 0.0
+        for half in (0, 1):
+            one = chosen.fit(patterns.counted(np.where(side == half, outages.weight, 0.0)), PROFILE_STEPS)
+            score += log_likelihood(patterns.counted(np.where(side == half, 0.0, outages.weight)), one)
+        scores.append(score)
+    return replace(settings, prior_count=POOLED_COUNTS[int(np.argmax(scores))])
+
+
+def _left(settings: _Settings, seen: Outages, start: Fit, is_back: bool) -> Fit:
+    """Return the fit as if the outages that people left had ended the moment they left, or never."""
+    at = seen.first[1:][seen.is_left]
+    when = np.maximum(seen.watched_s[seen.is_left], 0.0) if is_back else np.full(len(at), settings.edges[-1])
+    added = np.cumsum(seen.is_left)
+    told = replace(
+        seen,
+        first=seen.first + np.concatenate(([0], added)),
+        start_s=np.insert(seen.start_s, at, when),
+        end_s=np.insert(seen.end_s, at, when),
+        is_ok=np.insert(seen.is_ok, at, is_back),
+        failure=np.insert(seen.failure, at, 0 if is_back else CERTAIN),
+    )
+    return settings.fit(compress(told, settings.edges), STEPS, start)
 
 
 def _replicate(

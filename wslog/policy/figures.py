@@ -169,17 +169,21 @@ def _figure(
     deviations: dict[str, FloatArray],
 ) -> Figure:
     rungs = tuple(Rung(rung, *_span([side[name] for side in sides])) for rung, sides in ladder.items())
+    shown = next(r for r in rungs if r.name == estimate.shown_rung)
     low, high = _interval(name, points[name], table, estimate, deviations[name])
-    value = points[name]
+    # what fewer assumptions say outweighs what more of them say
+    value = float(np.clip(points[name], shown.low, shown.high))
+    low, high = low + value - points[name], high + value - points[name]
     narrow = max(0.02 * abs(value), (high - low) / 2)
-    first, last = rungs[0], rungs[-1]
+    left = next((r for r in rungs if r.name == "leaving"), None)
+    first, last = rungs[0], next(r for r in reversed(rungs) if r.name != "leaving")
     open_tail = _span([side[name] for side in tail])
-    shown = next((r for r in rungs if r.name == estimate.shown_rung), first)
-    if shown.high - shown.low <= narrow:
+    if left is not None and left.high - left.low > narrow:
+        status, rests_on = "bound", estimate.refusal
+        shown = Rung(shown.name, min(shown.low, left.low), max(shown.high, left.high))
+    elif shown.high - shown.low <= narrow:
         rests_on = "" if first.high - first.low <= narrow else estimate.assumptions[shown.name]
         status = "assumed" if rests_on else "identified"
-    elif estimate.is_tail_refused and open_tail[1] - open_tail[0] > narrow:
-        status, rests_on = "bound", estimate.refusal
     elif last.high - last.low <= narrow:
         status, rests_on = "assumed", estimate.assumptions[last.name]
     elif open_tail[1] - open_tail[0] <= narrow:
@@ -190,8 +194,10 @@ def _figure(
     if name == "service_downtime_mean_s" and status == "identified" and points["fallback_ratio"] > 0:
         status, rests_on = "assumed", "polling works as soon as the network does"
     if status == "bound":
+        error = float(np.sqrt(np.mean(deviations[name] ** 2)))
+        sides = [(w, error) for w in estimate.ladder[shown.name]]
+        low, high = _bound_interval(name, shown, points[name], low, high, sides, table)
         value = np.nan
-        low, high = _bound_interval(name, shown, estimate, points[name], low, high)
     return Figure(name, value, low, high, shown.low, shown.high, status, rests_on, rungs)
 
 
@@ -223,13 +229,31 @@ def _interval(name: str, value: float, table: _Table, estimate: Estimate, deviat
 
 
 def _bound_interval(
-    name: str, rung: Rung, estimate: Estimate, value: float, low: float, high: float
+    name: str, rung: Rung, value: float, low: float, high: float, sides: list[tuple[Weights, float]], table: _Table
 ) -> tuple[float, float]:
-    """Return an interval for the figure between its bounds: each end moved out by its error (Imbens and Manski,
-    Econometrica 72 (2004) 1845-1857, with their constant at its larger end)."""
-    below, above = max(value - low, 0.0), max(high - value, 0.0)
-    top = 1.0 if name in RATIOS else estimate.horizon_s if name != "attempt_count_mean" else np.inf
-    return max(rung.low - below, 0.0), min(rung.high + above, top)
+    """Return an interval for a figure that lies between bounds: each end moved out by the estimate's own error.
+
+    It covers the figure wherever between its bounds it lies (Imbens and Manski, Econometrica 72 (2004) 1845-1857, whose
+    interval is a little shorter where the bounds are wide).
+    """
+    if name in QUANTILES:
+        ends = [
+            table.quantile(w.row, w.failure_ratio, QUANTILES[name] + sign * Z95 * error)
+            for w, error in sides
+            for sign in (-1.0, 1.0)
+        ]
+        return min(rung.low, *ends), max(rung.high, *ends)
+    if name in RATIOS:
+        return _moved_ratio(rung.low, value, low), _moved_ratio(rung.high, value, high)
+    return rung.low * low / value if value > 0 else 0.0, rung.high * high / value if value > 0 else rung.high
+
+
+def _moved_ratio(end: float, value: float, to: float) -> float:
+    """Return a ratio moved on the logit scale by as much as ``to`` is away from ``value``."""
+    if not (0 < end < 1 and 0 < value < 1 and 0 < to < 1):
+        return end
+    odds = end / (1 - end) * (to / (1 - to)) / (value / (1 - value))
+    return odds / (1 + odds)
 
 
 def record(figure: Figure) -> dict[str, Any]:

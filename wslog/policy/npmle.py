@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wslog.policy.model import FAILURES, FIRST_S, Distribution, FloatArray
+from wslog.policy.model import FAILURES, FIRST_S, Distribution, FloatArray, IntArray
 from wslog.policy.patterns import CERTAIN, Patterns, levels, spans
 
 PRIOR_COUNT = 1.0
@@ -156,6 +156,14 @@ class _Problem:
         self.is_empty = np.bincount(self.rows, minlength=len(patterns.count)) == 0
         self.is_failed = patterns.made & (patterns.kinds > 0) & (patterns.kinds < CERTAIN)
         self.ok_count = float(patterns.count[patterns.is_ok].sum())
+        kinds = patterns.kinds[self.is_failed]
+        counts = np.broadcast_to(patterns.count[:, None], self.is_failed.shape)[self.is_failed]
+        self.made_count = np.bincount(kinds, counts, len(FAILURES)) + patterns.older[: len(FAILURES)]
+
+    def common(self, chance: Chance) -> float:
+        """Return the part of the log-likelihood that is the same wherever X lies: it tells chances of failure apart."""
+        failed = float(self.made_count @ np.log(np.maximum(chance.down, 1e-300)))
+        return failed + self.ok_count * float(np.log(max(1 - chance.failure_ratio, 1e-300)))
 
     def level(self, chance: Chance) -> FloatArray:
         """Return the height of every step that is summed."""
@@ -187,7 +195,7 @@ class _Problem:
             shut = float(by_shut @ shut_mass)
         gradient = np.cumsum(change)[: self.size]
         new = w * gradient + self.prior_count * self.prior
-        new /= new.sum()
+        new /= max(float(new.sum()), 1e-300)
         new_blocked = (
             (shut + self.prior_count * BLOCKED_PRIOR) / (self.total + self.prior_count) if self.has_polls else 0.0
         )
@@ -206,10 +214,7 @@ class _Problem:
         up = np.concatenate((up[:, 1:], np.zeros((len(up), 1))), axis=1)
         kinds = self.patterns.kinds[self.is_failed]
         made_up = np.bincount(kinds, up[self.is_failed], len(FAILURES))
-        all_made = np.bincount(
-            kinds, np.broadcast_to(self.patterns.count[:, None], up.shape)[self.is_failed], len(FAILURES)
-        )
-        made_down = np.maximum(all_made - made_up, 0.0) + self.patterns.older[: len(FAILURES)]
+        made_down = np.maximum(self.made_count - made_up, 0.0)
         # half a failure of each kind keeps a kind that was never seen from being impossible
         seen_down = made_down + 0.5 * (np.arange(len(FAILURES)) > 0)
         failed = made_up + self.first.failed
@@ -308,7 +313,43 @@ def fit(
         is_better = problem.objective(three.value, three.w) >= problem.objective(two.value, one.w)
         w, blocked = (three.w, three.blocked) if is_better else (two.w, two.blocked)
     network = Distribution(edges_s, w[:-1], float(w[-1]))
-    return Fit(network, float(blocked), chance, one.value / max(problem.total, 1.0), found, steps)
+    value = one.value + problem.common(chance)
+    return Fit(network, float(blocked), chance, value / max(problem.total, 1.0), found, steps)
+
+
+class Parts(NamedTuple):
+    """What each outage pattern adds to each cell ``low`` to ``high`` - 1: ``level`` times the cell's weight."""
+
+    low: IntArray
+    high: IntArray
+    level: FloatArray
+
+
+def parts(patterns: Patterns, found: Fit) -> Parts:
+    """Return how the weights of a fit are made up of the patterns."""
+    w = np.append(found.network.weight, found.network.never)
+    problem = _Problem(patterns, found.network.edges_s, w, 0.0, FirstConnects(), False)
+    level = problem.level(found.chance)
+    below = np.concatenate(([0.0], np.cumsum(w)))
+    mass = np.bincount(problem.rows, level * (below[problem.high] - below[problem.low]), len(patterns.count))
+    shut = np.zeros(len(mass))
+    if problem.has_polls:
+        shut = np.where(patterns.is_ok, 0.0, below[problem.poll_high] - below[problem.poll_low])
+    share = patterns.count / np.maximum((1 - found.blocked_ratio) * mass + found.blocked_ratio * shut, 1e-250)
+    low, high, made = problem.low, problem.high, level * share[problem.rows] * (1 - found.blocked_ratio)
+    if problem.has_polls and found.blocked_ratio > 0:
+        is_shut = ~patterns.is_ok
+        low = np.concatenate((low, problem.poll_low[is_shut]))
+        high = np.concatenate((high, problem.poll_high[is_shut]))
+        made = np.concatenate((made, share[is_shut] * found.blocked_ratio))
+    return Parts(low, high, made)
+
+
+def log_likelihood(patterns: Patterns, found: Fit) -> float:
+    """Return the log-likelihood per outage of patterns that need not be those of the fit."""
+    w = np.append(found.network.weight, found.network.never)
+    problem = _Problem(patterns, found.network.edges_s, w, 0.0, FirstConnects(), False)
+    return problem.step(w, found.blocked_ratio, problem.level(found.chance)).value / max(problem.total, 1.0)
 
 
 def _leap(w: FloatArray, w1: FloatArray, w2: FloatArray) -> FloatArray:

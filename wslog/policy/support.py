@@ -11,17 +11,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wslog.policy.model import FloatArray, Outages
+from wslog.policy.model import FloatArray, IntArray, Outages
+from wslog.policy.npmle import Parts
 from wslog.policy.patterns import edge_of
 from wslog.policy.replay import Rows
 
-LOOKS = 20
+LOOKS = 12
 """Looks that a stretch must hold to count as looked at."""
 
 SMOOTHING = 0.12
 """Standard deviation of the smoothing kernel, in the logarithm of time."""
 
-STRETCH_RATIO = 0.05
+STRETCH_RATIO = 0.08
 """How long, in parts of the time since the outage began, a stretch with that many looks may be."""
 
 
@@ -118,19 +119,36 @@ class Spread:
         found[self.rows.never] = weight[self.cells]
         return found
 
-    def pushed(self, weight: FloatArray, side: str, only_last: bool = False) -> FloatArray:
-        """Return (rows,) weights with the mass of each gap (or of the last one only) at its left or right end."""
+    def pushed(self, weight: FloatArray, parts: Parts, side: str, only_last: bool = False) -> FloatArray:
+        """Return (rows,) weights with the mass of each gap (or of the last one only) as far left or right as it can be.
+
+        An outage whose own looks say more than those of all together stays within its own: polls after a fallback.
+        """
         kept = np.array(weight, np.float64)
+        below = np.concatenate(([0.0], np.cumsum(kept)))
         count = len(self.gaps.low_s)
         moved = np.zeros(self.rows.count)
         for i in range(count - 1 if only_last else 0, count):
-            span = slice(int(self.low[i]), int(self.high[i]))
-            mass = float(kept[span].sum())
-            kept[span] = 0.0
+            low, high = int(self.low[i]), int(self.high[i])
+            mass = float(below[high] - below[low])
+            kept[low:high] = 0.0
+            if mass <= 0:
+                continue
+            inside = (parts.high > low) & (parts.low < high)
+            begin, end = np.maximum(parts.low[inside], low), np.minimum(parts.high[inside], high)
+            size = parts.level[inside] * (below[end] - below[begin])
+            total = float(size.sum())
+            size = size * (mass / total) if total > 0 else np.array([mass])
+            if total <= 0:
+                begin, end = np.array([low]), np.array([high])
             if side == "left":
-                moved[self.first_point + i] += mass
-            elif np.isinf(self.gaps.high_s[i]):
-                moved[self.rows.never] += mass
+                place = np.where(begin == low, self.first_point + i, self._row(begin))
             else:
-                moved[self.first_point + count + i] += mass
+                edge = self.rows.never if np.isinf(self.gaps.high_s[i]) else self.first_point + count + i
+                place = np.where(end == high, edge, self._row(end - 1))
+            moved += np.bincount(place, size, self.rows.count)
         return self.rows_of(kept) + moved
+
+    def _row(self, cell: IntArray) -> IntArray:
+        """Return the row that holds each cell."""
+        return np.clip(np.searchsorted(self.cut, cell, side="right") - 1, 0, self.rows.never)
