@@ -5,6 +5,7 @@ The figures come from the caller, each with its interval and its status; nothing
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -216,11 +217,12 @@ def recommend(
 
 def waits_in_words(schedule: Schedule) -> str:
     """Return the list of waits as a sentence's part."""
-    waits = [f"{wait:g}" for wait in schedule.waits_s]
+    runs = [(f"{wait:g}", len(list(same))) for wait, same in itertools.groupby(schedule.waits_s)]
     limit = "" if schedule.attempt_limit is None else f", at most {schedule.attempt_limit} attempts"
-    if len(waits) == 1:
-        return f"wait {waits[0]} s before each attempt{limit}"
-    return f"wait {', '.join(waits[:-1])}, then {waits[-1]} s before every further attempt{limit}"
+    parts = [wait if count == 1 else f"{wait} ({count} times)" for wait, count in runs[:-1]]
+    if not parts:
+        return f"wait {runs[0][0]} s before each attempt{limit}"
+    return f"wait {', '.join(parts)}, then {runs[-1][0]} s before every further attempt{limit}"
 
 
 def _headline(name: str, now: str, schedule: Schedule, gains: Sequence[Gain]) -> str:
