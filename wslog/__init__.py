@@ -12,8 +12,9 @@ from wslog.version import __version__
 if TYPE_CHECKING:
     from wslog.api import Lake, ingest, open_lake
     from wslog.errors import WslogError
+    from wslog.policy.presets import policies
 
-__all__ = ["Lake", "WslogError", "__version__", "ingest", "open_lake"]
+__all__ = ["Lake", "WslogError", "__version__", "ingest", "open_lake", "policies"]
 
 
 def __getattr__(name: str) -> Any:
@@ -23,6 +24,10 @@ def __getattr__(name: str) -> Any:
         value = getattr(api, name)
         globals()[name] = value
         return value
+    if name == "policies":
+        from wslog.policy.presets import policies
+
+        return policies
     if name == "WslogError":
         from wslog.errors import WslogError
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from math import floor, inf
 from pathlib import Path
@@ -12,7 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp
+from typer.testing import CliRunner
 
+import wslog
+from wslog.cli.app import app
 from wslog.errors import UsageError
 from wslog.policy.backoff import CAPS, GROWTHS, JITTERS, Backoff
 from wslog.policy.policies import Fallback, Policy
@@ -253,7 +257,7 @@ def any_policy(draw: st.DrawFn) -> Policy:
         jitter_ratio=draw(st.floats(0, 1)),
         jitter_s=draw(pair),
         floor_s=draw(st.floats(0, 1)),
-        offset_s=draw(st.floats(0, 1)),
+        offset_s=0.0 if jitter == "decorrelated" else draw(st.floats(0, 1)),
     )
     return Policy(
         "any",
@@ -351,3 +355,38 @@ def test_unknown_names() -> None:
         load_policy("socketio")
     with pytest.raises(UsageError, match="cannot be read"):
         load_policy("/nowhere/x.toml")
+
+
+# --- the command --------------------------------------------------------------------------------------------
+
+
+def said(*arguments: str) -> str:
+    result = CliRunner().invoke(app, ["policies", *arguments])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_the_command_lists_every_preset() -> None:
+    records = json.loads(said("--output", "json"))
+    assert [record["name"] for record in records] == list(NAMES)
+    assert wslog.policies()["name"].tolist() == list(NAMES)
+    by_name = {record["name"]: record for record in records}
+    assert by_name["phoenix"]["first_delays_s"] == "0.01, 0.05, 0.1, 0.15, 0.2, 0.25, 0.5, 1, …"
+    assert by_name["phoenix"]["max_attempts"] is None
+    table = said()
+    assert all(name in table for name in NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_command_tells_all_about_one(name: str) -> None:
+    assert presets()[name].source in said(name)
+    record = json.loads(said(name, "--json"))
+    assert record["first_delays_s"] == [list(window) for window in presets()[name].first_delays(12)]
+
+
+def test_the_command_checks_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "ours.toml"
+    path.write_text('name = "a\\u001b[31mb"\nwaits_s = [1]\nterminal_codes = ["4000-4999"]\n')
+    text = said(str(path))
+    assert "\x1b" not in text
+    assert "1 then stops" in text and "all close codes but 4000–4999" in text and "gives up" in text

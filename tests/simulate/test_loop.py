@@ -46,7 +46,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "whole_day": {"users": 230, "days": 1, "start": "2026-11-23", "seed": 7},
     "logs_end_at_noon": {"users": 330, "days": 0.55, "start": "2026-11-25", "seed": 8},
     "over_midnight_sampled": {"users": 90, "days": 3.6, "start": "2026-11-24", "seed": 9, "sampling": 0.7},
-    "full_jitter": {"users": 150, "days": 1, "start": "2026-11-23", "seed": 10, "policy": "full_jitter"},
+    "full_jitter": {"users": 150, "days": 1, "start": "2026-11-23", "seed": 10, "policy": "aws-full-jitter"},
 }
 
 

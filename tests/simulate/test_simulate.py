@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ import pytest
 from wslog.cli.simulating import run
 from wslog.errors import UsageError
 from wslog.schema import EPISODE_ENDS, OUTCOMES
-from wslog.simulate import CAUSES, FORMATS, POLICIES, simulate
-from wslog.simulate.policy import policy_of
+from wslog.simulate import CAUSES, FORMATS, simulate
+from wslog.simulate.policy import Walk, policy_of
 from wslog.simulate.truth import ATTEMPTS, EPISODES, schema
 from wslog.simulate.world import BLOCKS, NETWORKS
 
@@ -139,16 +138,39 @@ def test_never_into_a_folder_with_files(tmp_path: Path) -> None:
         simulate(tmp_path / "mine.txt", **SMALL)
 
 
-def test_policies() -> None:
-    rng = random.Random(0)
-    reference = policy_of("reference")
-    assert [reference.delay_ms(n, 0.0, rng) for n in (1, 2, 3, 4)] == [1000, 2000, 3000, None]
-    assert (reference.max_retries, reference.poll_ms) == (3, 1000)
-    jitter = policy_of(POLICIES["full_jitter"])
-    for n, bound in ((1, 1000), (3, 4000), (9, 30_000), (5000, 30_000)):
-        waits = [jitter.delay_ms(n, 0.0, rng) or 0.0 for _ in range(500)]
-        assert 0 <= min(waits) < bound * 0.02
-        assert bound * 0.98 < max(waits) <= bound
+def waits_of(walk: Walk, count: int) -> list[float | None]:
+    return [walk.next_s(0.0) for _ in range(count)]
+
+
+def test_a_walk_through_a_policy() -> None:
+    walk = Walk(policy_of("linear-3"), 1)
+    assert waits_of(walk, 4) == [1.0, 2.0, 3.0, None]
+    walk.opened(0.01)
+    assert walk.retry == 0
+    assert waits_of(walk, 2) == [1.0, 2.0]
+
+
+def test_a_walk_resets_after_uptime_only() -> None:
+    """reconnecting-websocket: 5 s of uptime reset the counter, and the base of the page stays."""
+    walk = Walk(policy_of("reconnecting-websocket"), 1)
+    first = waits_of(walk, 3)
+    assert first[2] == pytest.approx(first[0] * 1.69)
+    walk.opened(4.9)
+    assert walk.next_s(0.0) == pytest.approx(min(10, first[0] * 1.3**3))
+    walk.opened(5.0)
+    assert waits_of(walk, 3) == first
+    assert waits_of(Walk(policy_of("reconnecting-websocket"), 2), 1) != first[:1]
+
+
+def test_a_walk_counts_from_the_begin_of_an_attempt_and_knows_first_connections() -> None:
+    grpc = Walk(policy_of("grpc"), 1)
+    assert grpc.next_s(0.4) == pytest.approx(0.6)
+    assert grpc.next_s(20.0) == 0.0
+    assert waits_of(Walk(policy_of("signalr"), 1), 1) == [None]
+    python = Walk(policy_of("python-websockets"), 1)
+    assert waits_of(python, 2)[1] == 3.1
+    python.opened(60.0)
+    assert waits_of(python, 3)[::2] == [0.0, 3.1]
 
 
 def test_addresses_are_for_documentation_or_private() -> None:
@@ -165,7 +187,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], as_json: bo
         scenario="carrier, sleep",
         formats=None,
         sampling=0.5,
-        policy="reference",
+        policy="linear-3",
         as_json=as_json,
     )
     said = capsys.readouterr().out
@@ -176,7 +198,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], as_json: bo
         scenario="none",
         formats="wslog_client",
         sampling=1.0,
-        policy="reference",
+        policy="linear-3",
         as_json=False,
     )
     assert "causes: none" in capsys.readouterr().out

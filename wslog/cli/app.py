@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wslog.cli import measuring
+from wslog.cli import measuring, policing
 from wslog.cli.options import (
     ByOption,
     JsonOption,
@@ -148,6 +148,7 @@ def formats(
 
 
 measuring.add_to(app)
+policing.add_to(app)
 
 
 @app.command()
@@ -241,7 +242,9 @@ def simulate(
         str | None, typer.Option("--formats", help="Log formats (comma list); all when not given.")
     ] = None,
     sampling: Annotated[float, typer.Option("--sampling", help="Share of sessions that are logged.")] = 1.0,
-    policy: Annotated[str, typer.Option("--policy", help="Reconnect policy of the clients.")] = "reference",
+    policy: Annotated[
+        str, typer.Option("--policy", help="What the clients do: a name of 'wslog policies', or a TOML file.")
+    ] = "linear-3",
     output: Annotated[str, typer.Option("--output", "-o", help="table or json.")] = "table",
     json: JsonOption = False,
 ) -> None:

@@ -283,6 +283,10 @@ def _check_backoff(backoff: Backoff) -> None:
         raise UsageError(f"backoff.jitter_s is {list(backoff.jitter_s)}: choose [min, max] in seconds with min <= max")
     if backoff.jitter == "once" and backoff.growth != "exponential":
         raise UsageError("backoff.jitter 'once' draws the base of growth 'exponential'")
+    if backoff.jitter == "decorrelated" and backoff.offset_s:
+        raise UsageError(
+            "backoff.offset_s does not go with jitter 'decorrelated', whose waits depend on the wait before"
+        )
     if backoff.jitter == "decorrelated" and backoff.base_s > backoff.cap_s:
         raise UsageError("backoff.base_s is above backoff.cap_s")
 

@@ -18,7 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wslog.errors import UsageError
-from wslog.simulate.policy import POLICIES, Policy, policy_of
+from wslog.policy.policies import Policy
+from wslog.policy.presets import REFERENCE
+from wslog.simulate.policy import POLICIES, policy_of
 from wslog.simulate.records import Life
 from wslog.simulate.session import Session
 from wslog.simulate.truth import attempt_table, episode_table
@@ -70,7 +72,7 @@ def simulate(
     scenario: str | Sequence[str] = "all",
     formats: Sequence[str] = FORMATS,
     sampling: float = 1.0,
-    policy: str | Policy = "reference",
+    policy: str | os.PathLike[str] | Policy = REFERENCE,
 ) -> Summary:
     """Write the logs of a simulated service, and the truth about it.
 
@@ -92,9 +94,9 @@ def simulate(
         Which logs to write, of :data:`FORMATS`.
     sampling : float
         Share of the sessions that the client log holds (front ends log all); its lines carry the weight 1 / sampling.
-    policy : str or Policy
-        What clients do after a failure: ``reference`` (3 retries after 1, 2, 3 s, then HTTP polling each second) or
-        ``full_jitter``.
+    policy : str, path-like or Policy
+        What clients do after a failure: a preset of :func:`wslog.policies` (``linear-3``: 3 retries after 1, 2, 3 s, then HTTP
+        polling each second), a TOML file (:mod:`wslog.policy.presets`) or a policy object.
 
     Returns
     -------

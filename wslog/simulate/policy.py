@@ -1,90 +1,70 @@
-"""Reconnect policies: what a client does after a failure, as small objects.
+"""A simulated client on its way through a policy of :mod:`wslog.policy`: one wait after another, its counter reset as told.
 
-A policy is asked before every retry how long to wait; ``None`` means that it stops: the client then polls over HTTP if it
-can, else it gives up. All randomness comes from the generator it is handed.
+Every abnormal end is retried, whatever its code (:meth:`wslog.policy.policies.Policy.is_retried` is not asked), the server's first
+message comes with the open, and who fell back stays there: the way back to the WebSocket is not simulated.
 """
 
 from __future__ import annotations
 
-import random
-from dataclasses import dataclass
-from typing import Protocol
+import os
 
-from wslog.errors import UsageError
+import numpy as np
 
+from wslog.policy.policies import Policy, Stepper
+from wslog.policy.presets import load_policy, presets
 
-class Policy(Protocol):
-    """What the simulated client follows.
-
-    Attributes
-    ----------
-    name : str
-    max_retries : int or None
-        Written into the telemetry; None when the policy never stops.
-    poll_ms : int
-        Time between two polls after the fallback.
-    """
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def max_retries(self) -> int | None: ...
-    @property
-    def poll_ms(self) -> int: ...
-
-    def delay_ms(self, attempt_number: int, last_delay: float, rng: random.Random) -> float | None:
-        """Return the wait in ms before retry ``attempt_number`` (from 1 on; every open starts anew), None to stop.
-
-        ``last_delay`` is the wait before the retry before, 0 for the first.
-        """
-        ...
+POLICIES = presets()
 
 
-@dataclass(frozen=True)
-class FixedDelays:
-    """Waits from a list, then HTTP polling: the reference policy waits 1, 2, 3 s and polls each second."""
-
-    name: str = "reference"
-    delays_ms: tuple[int, ...] = (1000, 2000, 3000)
-    poll_ms: int = 1000
-
-    @property
-    def max_retries(self) -> int:
-        return len(self.delays_ms)
-
-    def delay_ms(self, attempt_number: int, last_delay: float, rng: random.Random) -> float | None:
-        return float(self.delays_ms[attempt_number - 1]) if attempt_number <= len(self.delays_ms) else None
-
-
-@dataclass(frozen=True)
-class FullJitter:
-    """Uniform waits below an exponential bound, without end (AWS, "Exponential backoff and jitter")."""
-
-    name: str = "full_jitter"
-    base_ms: int = 1000
-    cap_ms: int = 30_000
-    poll_ms: int = 1000
-
-    @property
-    def max_retries(self) -> None:
-        return None
-
-    def delay_ms(self, attempt_number: int, last_delay: float, rng: random.Random) -> float | None:
-        return rng.uniform(0.0, min(self.cap_ms, self.base_ms * 2.0 ** min(attempt_number - 1, 30)))
-
-
-POLICIES: dict[str, Policy] = {policy.name: policy for policy in (FixedDelays(), FullJitter())}
-
-
-def policy_of(policy: str | Policy) -> Policy:
-    """Return a policy by its name; a policy object is returned as it is.
+def policy_of(policy: str | os.PathLike[str] | Policy) -> Policy:
+    """Return a policy by its name or from its TOML file; a policy object is returned as it is.
 
     Raises
     ------
     UsageError
     """
-    if not isinstance(policy, str):
-        return policy
-    if policy not in POLICIES:
-        raise UsageError(f"no policy {policy!r}: choose one of {', '.join(POLICIES)}")
-    return POLICIES[policy]
+    return policy if isinstance(policy, Policy) else load_policy(policy)
+
+
+class Walk:
+    """The waits of one client session.
+
+    Parameters
+    ----------
+    policy : Policy
+    seed : int
+        Of the jitter: apart from the world's own chance, so that a policy does not change what happens to its clients.
+    """
+
+    def __init__(self, policy: Policy, seed: int) -> None:
+        self.policy = policy
+        self._rng = np.random.default_rng(seed if policy.has_jitter else 0)
+        self._drop = policy.stepper(1, self._rng)
+        initial = policy.initial()
+        self._initial = self._drop if initial is policy else initial.stepper(1, self._rng)
+        self._stepper: Stepper = self._initial
+        self._everyone = np.zeros(1, np.int64)
+
+    @property
+    def retry(self) -> int:
+        """Number of the retry that the last wait led to; 0 after a reset."""
+        return self._stepper.retry
+
+    def opened(self, lifetime_s: float) -> None:
+        """Take note of a connection that was open for so long."""
+        if self.policy.reset != "after_uptime" or lifetime_s >= self.policy.reset_after_s:
+            self._stepper = self._drop
+            self._stepper.reset()
+
+    def next_s(self, attempt_s: float) -> float | None:
+        """Return the wait before the next retry, None when there is none.
+
+        Parameters
+        ----------
+        attempt_s : float
+            How long the attempt that failed took: part of the wait where the policy counts from its begin.
+        """
+        wait = float(self._stepper.next(self._everyone)[0])
+        if wait != wait:
+            return None
+        return max(0.0, wait - attempt_s) if self.policy.is_wait_from_start else wait

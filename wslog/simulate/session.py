@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from wslog.simulate.policy import Policy
+from wslog.policy.policies import Policy
+from wslog.simulate.policy import Walk
 from wslog.simulate.records import (
     ANSWERED,
     CLIENT_LEFT,
@@ -58,6 +59,8 @@ class Session:
 
     def __init__(self, world: World, visit: Visit, policy: Policy) -> None:
         self.world, self.visit, self.policy = world, visit, policy
+        self.walk = Walk(policy, int(visit.session_id, 16))
+        self.patience = min(CONNECT_TIMEOUT, us(min(policy.connect_timeout_s, 1e6)))
         self.user, self.rng = visit.user, visit.rng
         self.network, self.block, self.address = self.user.network, self.user.block, self.user.address
         self.now, self.leave_us = visit.start_us, visit.leave_us
@@ -72,28 +75,29 @@ class Session:
         self.flap = (flap_from, flap_from + flap_for) if flaps else (0, 0)
 
     def run(self) -> Life:
-        retry, wait_ms = 0, 0.0
         while True:
-            attempt = self._connect(retry)
+            attempt = self._connect(self.walk.retry)
             if attempt.outcome == "abandoned":
                 return self._left()
+            tried_us = self.now - attempt.started_us
             if attempt.opened_us is not None:
                 self._live(attempt)
                 if self.life.left_us is not None:
                     return self.life
-                retry, wait_ms = 0, 0.0
+                tried_us = 0
+                self.walk.opened((self.now - attempt.opened_us) / 1e6)
                 if attempt.cause is None:
                     continue
             if self.world.has("page_left") and self.rng.random() < 0.08:
                 self.leave_us = min(self.leave_us, self.now + us(self.rng.expovariate(1 / 6)))
-            delay_ms = self.policy.delay_ms(retry + 1, wait_ms, self.rng)
-            if delay_ms is None:
+            wait_s = self.walk.next_s(tried_us / 1e6)
+            if wait_s is None:
                 return self._stop_retrying()
-            retry, wait_ms = retry + 1, delay_ms
-            self._note("retry", None, retry=retry, max_retries=self.policy.max_retries, delay_ms=round(delay_ms, 3))
-            if self.now + us(delay_ms / 1e3) >= self.leave_us:
+            limits = {"retry": self.walk.retry, "max_retries": self.policy.max_attempts}
+            self._note("retry", None, **limits, delay_ms=round(wait_s * 1e3, 3))
+            if self.now + us(wait_s) >= self.leave_us:
                 return self._left()
-            self.now += us(delay_ms / 1e3)
+            self.now += us(wait_s)
 
     # --- notes ---
 
@@ -154,7 +158,7 @@ class Session:
         if self.user.is_blocked and self.network.type == "vpn":
             is_silent = self.user.number % 3 == 0
             return Fate(
-                now + (CONNECT_TIMEOUT if is_silent else quick), "timeout" if is_silent else "tunnel", "blocked_upgrade"
+                now + (self.patience if is_silent else quick), "timeout" if is_silent else "tunnel", "blocked_upgrade"
             )
         if now >= self.up_us:
             return self._answer(now)
@@ -162,8 +166,8 @@ class Session:
             return Fate(now + quick, "offline", self.down_cause)
         # a handshake begun on a network that is left meanwhile is lost with it
         probes = SYN_RETRANSMITS if self.next_network_us is None else ()
-        rescue = next((now + after for after in probes if now + after >= self.up_us), None)
-        return Fate(now + CONNECT_TIMEOUT, "timeout", self.down_cause) if rescue is None else self._answer(rescue)
+        rescue = next((now + after for after in probes if now + after >= self.up_us and after < self.patience), None)
+        return Fate(now + self.patience, "timeout", self.down_cause) if rescue is None else self._answer(rescue)
 
     def _answer(self, sent_us: int) -> Fate:
         """Return what the service says to a request that is on its way from ``sent_us`` on."""
@@ -363,7 +367,8 @@ class Session:
 
     def _stop_retrying(self) -> Life:
         """Poll until the user leaves; the telemetry tells the first poll, the last that failed and the first that did not."""
-        if not self.user.has_polling:
+        fallback = self.policy.fallback
+        if fallback is None or not self.user.has_polling:
             self.life.gave_up_us = self.now
             return self._left()
         self.life.fell_back_us = self.now
@@ -374,7 +379,7 @@ class Session:
             if not is_refused
             else self.leave_us
         )
-        poll = self.policy.poll_ms * 1000
+        poll = us(fallback.interval_s)
         failed_count = max(0, ceil((served_us - self.now) / poll) - 1)
         start, status = self.now, self._poll_failure()
         for k in sorted({min(1, failed_count), failed_count} - {0}):
