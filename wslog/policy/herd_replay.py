@@ -1,0 +1,232 @@
+"""Many clients, cut together, come back under one policy to a service that takes in a limited number a second."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from wslog.policy.herd_evidence import BURST_S
+from wslog.policy.model import FloatArray, IntArray
+
+HORIZON_S = 180.0
+STEP_S = 0.01
+"""Within so long, whoever comes first is not told apart; the rate limit is exact from step to step."""
+
+BLOCK_STEPS = 25
+"""Steps that are worked through at once."""
+
+BIN_S = 0.1
+OVERLOAD_S = 1.0
+"""The refused load that shrinks the accept rate is its mean over about so long."""
+
+UNLIMITED_PER_S = 1e12
+"""A rate that refuses nobody, yet can be counted with."""
+
+WAITING, BACK, STOPPED = 0, 1, 2
+
+
+class Stepper(Protocol):
+    """What a policy's clients wait, one retry after the other."""
+
+    def next_wait(self, who: IntArray) -> FloatArray:
+        """Return (k,) seconds that the clients ``who``, (k,), wait before their next attempt; inf or NaN where they stop."""
+        ...
+
+
+@dataclass(frozen=True)
+class Service:
+    """The service as the clients meet it.
+
+    Parameters
+    ----------
+    up_s : float
+        When it is back; inf: not at all.
+    accept_per_s : float
+        Clients it takes in per second; inf: everybody. The rest is refused at once.
+    burst_s : float
+        An idle service takes in at once what it takes in during this time.
+    overload_ratio : float
+        How much refused load costs: with refusals at r times the accept rate the rate shrinks to 1 / (1 + overload_ratio * r).
+    fail_s, open_s : (k,) float array
+        Durations of failed attempts and of handshakes to draw from; none: 0.
+    """
+
+    up_s: float
+    accept_per_s: float
+    burst_s: float = BURST_S
+    overload_ratio: float = 0.0
+    fail_s: FloatArray = field(default_factory=lambda: np.zeros(0))
+    open_s: FloatArray = field(default_factory=lambda: np.zeros(0))
+
+
+@dataclass(frozen=True)
+class HerdReplay:
+    """What the service saw, and what became of the clients.
+
+    Parameters
+    ----------
+    attempts_100ms : (b,) int array
+        Attempts that reached the service, or the place where it should be, by 0.1 s since the first client was cut.
+    back_s : (n,) float array
+        When each client was back; inf: not within the horizon.
+    attempt_count : (n,) int array
+    state : (n,) int array
+        :data:`WAITING`, :data:`BACK` or :data:`STOPPED` (the policy gave up or fell back) at the horizon.
+    """
+
+    attempts_100ms: IntArray
+    back_s: FloatArray
+    attempt_count: IntArray
+    state: IntArray
+
+    def peak_per_s(self) -> float:
+        """Return the attempts of the busiest second (seconds counted from the first cut)."""
+        seconds = np.add.reduceat(self.attempts_100ms, np.arange(0, len(self.attempts_100ms), 10))
+        return float(seconds.max(initial=0))
+
+    def peak_100ms_per_s(self) -> float:
+        """Return the attempts of the busiest tenth of a second, as a rate per second."""
+        return float(self.attempts_100ms.max(initial=0)) / BIN_S
+
+    def drained_s(self, share: float = 0.95) -> float:
+        """Return when this share of the clients was back; inf if it never was."""
+        needed = int(np.ceil(share * len(self.back_s))) - 1
+        return float(np.partition(self.back_s, needed)[needed])
+
+
+def replay(
+    stepper: Stepper, drop_s: FloatArray, service: Service, rng: np.random.Generator, horizon_s: float = HORIZON_S
+) -> HerdReplay:
+    """Play one policy.
+
+    Parameters
+    ----------
+    stepper : Stepper
+        The waits of ``n`` clients.
+    drop_s : (n,) float array
+        When each client is cut.
+    service : Service
+    rng : numpy.random.Generator
+        Draws the durations; the stepper has its own.
+    horizon_s : float
+
+    Returns
+    -------
+    HerdReplay
+    """
+    return _Run(stepper, drop_s, service, rng, horizon_s).play()
+
+
+class _Run:
+    """The state of one replay."""
+
+    def __init__(
+        self, stepper: Stepper, drop_s: FloatArray, service: Service, rng: np.random.Generator, horizon_s: float
+    ) -> None:
+        count = len(drop_s)
+        self.stepper, self.service, self.rng, self.horizon_s = stepper, service, rng, horizon_s
+        self.start_s = drop_s.astype(np.float64)
+        self.back_s = np.full(count, np.inf)
+        self.attempt_count = np.zeros(count, np.int64)
+        self.state = np.full(count, WAITING, np.int8)
+        self.load = np.zeros(int(np.ceil(horizon_s / BIN_S - 1e-9)), np.int64)
+        self.rate_per_s = min(service.accept_per_s, UNLIMITED_PER_S)
+        self.depth = max(self.rate_per_s * service.burst_s, self.rate_per_s * STEP_S, 1.0)
+        self.tokens = self.depth
+        self.refused_per_s = 0.0
+
+    def play(self) -> HerdReplay:
+        self._wait(np.arange(len(self.start_s)), np.zeros(len(self.start_s)))
+        self._while_down()
+        if self.service.up_s < self.horizon_s:
+            self._while_up()
+        return HerdReplay(self.load, self.back_s, self.attempt_count, self.state.astype(np.int64))
+
+    def _draw(self, durations: FloatArray, count: int) -> FloatArray:
+        if not len(durations):
+            return np.zeros(count)
+        return durations[self.rng.integers(0, len(durations), count)]
+
+    def _wait(self, who: IntArray, busy_s: FloatArray) -> None:
+        """Let clients wait for their next attempt, after an attempt that kept them busy."""
+        wait = self.stepper.next_wait(who)
+        has_stopped = ~np.isfinite(wait)
+        if has_stopped.any():
+            self.state[who[has_stopped]] = STOPPED
+            wait = np.where(has_stopped, np.inf, wait)
+        self.start_s[who] += busy_s + wait
+
+    def _count(self, who: IntArray) -> None:
+        self.attempt_count[who] += 1
+        place = (self.start_s[who] * (1 / BIN_S)).astype(np.int64)
+        self.load += np.bincount(np.minimum(place, len(self.load) - 1), minlength=len(self.load))
+
+    def _while_down(self) -> None:
+        """Nothing answers: the clients do not meet one another, so each round takes all of them."""
+        until = min(self.service.up_s, self.horizon_s)
+        who = np.flatnonzero(self.start_s < until)
+        while len(who):
+            self._count(who)
+            self._wait(who, self._draw(self.service.fail_s, len(who)))
+            who = who[self.start_s[who] < until]
+
+    def _while_up(self) -> None:
+        """Work through the blocks of time in turn: whoever comes while the bucket is empty is refused."""
+        block_s = BLOCK_STEPS * STEP_S
+        first = self.service.up_s
+        for number in range(int(np.ceil((self.horizon_s - first) / block_s - 1e-9))):
+            begin, end = first + number * block_s, min(first + (number + 1) * block_s, self.horizon_s)
+            due = np.flatnonzero(self.start_s < end)
+            inflow = self._inflow()
+            came, taken, held = np.zeros(BLOCK_STEPS, np.int64), np.zeros(BLOCK_STEPS, np.int64), self.tokens
+            while len(due):
+                # whoever comes in the same step is in no order, least of all that of the clients' numbers
+                losers = self._admit(np.roll(due, int(self.rng.integers(len(due)))), begin, inflow, came, taken)
+                # clients refused in this block who are back within it
+                due = losers[self.start_s[losers] < end]
+            self.tokens = _spend(came.tolist(), inflow, held, self.depth)[1]
+            refused_per_s = float((came - taken).sum()) / block_s
+            self.refused_per_s += (refused_per_s - self.refused_per_s) * min(1.0, block_s / OVERLOAD_S)
+            if not np.isfinite(self.start_s).any():
+                break
+
+    def _inflow(self) -> float:
+        """Return the tokens of one step."""
+        rate = self.rate_per_s
+        if self.service.overload_ratio:
+            rate /= 1.0 + self.service.overload_ratio * self.refused_per_s / rate
+        return rate * STEP_S
+
+    def _admit(self, due: IntArray, begin_s: float, inflow: float, came: IntArray, taken: IntArray) -> IntArray:
+        """Let in whom the bucket allows, send the others to wait and return them; count into ``came`` and ``taken``."""
+        self._count(due)
+        step = np.clip((self.start_s[due] - begin_s) * (1 / STEP_S), 0, BLOCK_STEPS - 1).astype(np.uint8)
+        order = np.argsort(step, kind="stable")
+        due, step = due[order], step[order]
+        now = np.bincount(step, minlength=BLOCK_STEPS)
+        came += now
+        allowed = np.asarray(_spend(came.tolist(), inflow, self.tokens, self.depth)[0]) - taken
+        allowed = np.clip(allowed, 0, now)
+        taken += allowed
+        place = np.arange(len(due)) - np.repeat(np.cumsum(now) - now, now)
+        is_in = place < np.repeat(allowed, now)
+        winners, losers = due[is_in], due[~is_in]
+        self.back_s[winners] = self.start_s[winners] + self._draw(self.service.open_s, len(winners))
+        self.state[winners] = BACK
+        self.start_s[winners] = np.inf
+        self._wait(losers, self._draw(self.service.fail_s, len(losers)))
+        return losers
+
+
+def _spend(came: list[int], inflow: float, tokens: float, depth: float) -> tuple[list[int], float]:
+    """Return how many of those who come in each step a token bucket takes in, and what it holds in the end."""
+    taken = []
+    for count in came:
+        tokens = min(tokens + inflow, depth)
+        # one client takes one whole token; what is left of it is carried over
+        accepted = min(count, int(tokens))
+        tokens -= accepted
+        taken.append(accepted)
+    return taken, tokens
