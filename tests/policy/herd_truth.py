@@ -7,6 +7,7 @@ of their sources as plain functions of the retry number and the wait before.
 from __future__ import annotations
 
 import heapq
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -61,6 +62,8 @@ class World:
         The clients lose their connections within so long.
     burst_s : float
         Depth of the bucket in seconds of accepting.
+    overload_ratio : float
+        With r refusals a second (their mean, older ones fading with 1 s) the bucket fills 1 / (1 + ratio * r / rate) as fast.
     """
 
     clients: int
@@ -68,6 +71,7 @@ class World:
     up_s: float
     cut_within_s: float = 0.3
     burst_s: float = 0.05
+    overload_ratio: float = 0.0
     horizon_s: float = 180.0
     seed: int = 1
     drops: list[float] = field(init=False)
@@ -88,7 +92,7 @@ def play(world: World, wait: Wait, seed: int) -> list[Attempt]:
             queue.append((drop + first, client, 0, first))
     heapq.heapify(queue)
     depth = max(1.0, world.accept_per_s * world.burst_s)
-    tokens, at = depth, world.up_s
+    tokens, at, refused = depth, world.up_s, 0.0
     attempts = []
     while queue:
         now, client, retry, last = heapq.heappop(queue)
@@ -96,10 +100,19 @@ def play(world: World, wait: Wait, seed: int) -> list[Attempt]:
             break
         is_ok = False
         if now >= world.up_s:
-            tokens, at = min(depth, tokens + (now - at) * world.accept_per_s), now
+            if world.overload_ratio and now > at:
+                # the refusals fade while the bucket fills: integral of rate / (1 + ratio * refused * exp(-t) / rate)
+                k = world.overload_ratio * refused / world.accept_per_s
+                tokens += world.accept_per_s * (math.log((math.exp(now - at) + k) / (1.0 + k)))
+                refused *= math.exp(at - now)
+            else:
+                tokens += (now - at) * world.accept_per_s
+            tokens, at = min(depth, tokens), now
             if tokens >= 1.0:
                 tokens -= 1.0
                 is_ok = True
+            else:
+                refused += 1.0
         end = now + (rng.uniform(0.02, 0.08) if is_ok else rng.uniform(0.002, 0.02))
         attempts.append(Attempt(client, now, end, is_ok))
         if not is_ok:

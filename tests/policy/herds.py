@@ -14,40 +14,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from tests.policy.herd_stand_in import policy_of
 from tests.policy.herd_truth import WAITS, Attempt, World, figures, first_polls, play
 from wslog.policy.herd import compare
 from wslog.policy.herd_evidence import HerdLog
-
-
-class _StandIn:
-    def __init__(self, name): self.name = name
-    def stepper(self, count, rng): return _Step(self.name, count, rng)
-
-
-class _Step:
-    def __init__(self, name, n, rng): self.name, self.k, self.last, self.rng = name, np.zeros(n, int), np.zeros(n), rng
-    def next_wait(self, who):
-        k = self.k[who]; self.k[who] += 1
-        u = self.rng.random(len(who))
-        two = 2.0 ** np.minimum(k, 30)
-        def table(t, then): return np.array([*t, then])[np.minimum(k, len(t))]
-        match self.name:
-            case "linear-3": w = table([1, 2, 3.0], np.inf)
-            case "full_jitter": w = u * np.minimum(30, two)
-            case "equal_jitter": w = (0.5 + u / 2) * np.minimum(30, two)
-            case "decorrelated": w = np.minimum(30, 1 + u * (3 * np.maximum(self.last[who], 1) - 1))
-            case "rfc6455": w = np.where(k == 0, 5 * u, np.minimum(30, 5 * two))
-            case "fixed_5s": w = np.full(len(who), 5.0)
-            case "signalr": w = table([0, 2, 10, 30.0], np.inf)
-            case "phoenix": w = table([0.01, 0.05, 0.1, 0.15, 0.2, 0.25, 0.5, 1.0, 2.0], 5.0)
-            case "socket.io":
-                off = u * 0.5 * two * np.where((u * 10).astype(int) % 2 == 0, -1, 1)
-                w = np.minimum(5, two + off)
-        self.last[who] = w
-        return w
-
-
-policy_of = _StandIn
 
 
 class Case(NamedTuple):
@@ -102,7 +72,9 @@ def log_of(world: World, attempts: Sequence[Attempt], *, has_polls: bool) -> Her
     )
 
 
-def rows(cases: Sequence[Case], clients: int, targets: Sequence[str] = tuple(WAITS), seed: int = 1) -> Iterator[dict[str, object]]:
+def rows(
+    cases: Sequence[Case], clients: int, targets: Sequence[str] = tuple(WAITS), seed: int = 1
+) -> Iterator[dict[str, object]]:
     """Yield one row per case and target: the truth, the prediction, its status."""
     for number, case in enumerate(cases):
         world = World(clients, clients / case.clients_per_rate_s, case.up_s, seed=seed + number)
@@ -160,7 +132,9 @@ def main() -> None:
         shown.append(line)
     print(pd.DataFrame(shown).to_string(index=False))
     for name, (good, point, inside, bound) in counts.items():
-        print(f"{name}: {good} of {point} within {100 * TOLERANCE[name]:.0f} %; {inside} of {bound} inside their bounds")
+        print(
+            f"{name}: {good} of {point} within {100 * TOLERANCE[name]:.0f} %; {inside} of {bound} inside their bounds"
+        )
     print(f"{arguments.clients} clients, {time.process_time() - began:.0f} s of CPU")
 
 

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from wslog.errors import UsageError
 from wslog.policy.herd_evidence import HerdEvidence, HerdLog, evidence, herd_logs
-from wslog.policy.herd_replay import HORIZON_S, STOPPED, HerdReplay, Service, Stepper, replay
+from wslog.policy.herd_replay import HORIZON_S, HerdPolicy, HerdReplay, Service, Stepper, replay
 from wslog.policy.model import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -39,22 +39,11 @@ RATIO_TOLERANCE = 0.01
 BOUND_CLIENTS = 20_000
 """Bounds are replayed with so many clients at most, and an accept rate in proportion: only ratios of the two matter."""
 
-MAX_REPEATS = 20
+MAX_REPEATS = 9
 MIN_CLIENTS = 20
 """A herd of fewer is not replayed: its peak is chance."""
 
 SPREAD_WINDOWS_S = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0)
-
-
-class HerdPolicy(Protocol):
-    """What is needed of a policy."""
-
-    @property
-    def name(self) -> str: ...
-
-    def stepper(self, count: int, rng: np.random.Generator) -> Stepper:
-        """Return the waits of ``count`` clients."""
-        ...
 
 
 def herds(
@@ -124,7 +113,8 @@ def compare(
         * ``herd_id``, ``side``, ``herd_at``, ``policy``, ``client_count`` (members; with sampling what they stand for)
         * ``up_after_s``, ``up_by_s``: the service was back after the one and by the other (seconds since the first cut; inf:
           nothing shows that it came back), ``up_basis`` attempts, polls or none; ``accept_per_s`` with ``accept_low_per_s`` and
-          ``accept_high_per_s`` (value null and high inf: only a lower bound), from ``accepted_count`` of ``saturated_count`` attempts
+          ``accept_high_per_s`` (value null and high inf: only a lower bound) and ``burst_s`` (what an idle service takes in at
+          once, in seconds of accepting), from ``accepted_count`` of ``saturated_count`` attempts
         * ``peak_per_s``, ``peak_100ms_per_s`` (attempts that reach the service, or would if it were up, in the busiest second
           and tenth of a second), ``t95_s`` (time since the first cut until 95 % are back; inf: not within ``horizon_s``),
           ``attempts_per_client``, ``back_ratio``, ``stopped_ratio`` (gave up or fell back by then): each with ``_low`` and
@@ -165,10 +155,10 @@ class _Case:
         found = self.found
         middle = [self._figures(self._service(0.5, 0.5), self.clients, i) for i in range(self._repeats(self.clients))]
         few = min(self.clients, BOUND_CLIENTS)
+        # the same seeds at every end: what differs between the ends is the evidence, not chance
         ends = [
-            self._figures(self._service(up, rate), few, 1000 + i)
+            [self._figures(self._service(up, rate), few, 1000 + i) for i in range(min(3, self._repeats(few)))]
             for up, rate in ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))
-            for i in range(min(3, self._repeats(few)))
         ]
         row: dict[str, object] = {
             "herd_id": self.log.herd_id,
@@ -182,14 +172,15 @@ class _Case:
             "accept_per_s": found.accept_per_s,
             "accept_low_per_s": found.accept_low_per_s,
             "accept_high_per_s": found.accept_high_per_s,
+            "burst_s": found.burst_s,
             "accepted_count": found.accepted_count,
             "saturated_count": found.accepted_count + found.refused_count,
         }
         statuses = []
         for figure in FIGURES:
             value = float(np.median([one[figure] for one in middle]))
-            corners = [one[figure] for one in ends]
-            every = [*corners, *(one[figure] for one in middle)]
+            corners = [float(np.median([one[figure] for one in end])) for end in ends]
+            every = [one[figure] for one in (*middle, *(one for end in ends for one in end))]
             status = self._status(figure, value, min(corners), max(corners))
             statuses.append(status)
             row[figure] = value if status != "bound" else np.nan
@@ -197,7 +188,7 @@ class _Case:
             row[f"{figure}_status"] = status
         row["status"] = next(s for s in ("bound", "assumed", "identified") if s in statuses)
         row["missing"] = "; ".join(found.missing) if row["status"] == "bound" else ""
-        row["replay_count"] = len(middle) + len(ends)
+        row["replay_count"] = len(middle) + sum(len(end) for end in ends)
         return row
 
     @staticmethod
@@ -235,7 +226,7 @@ class _Case:
         scale = clients / self.clients
         if np.isfinite(service.accept_per_s):
             service = replace(service, accept_per_s=service.accept_per_s * scale)
-        played = replay(self.policy.stepper(clients, rng), _drops(self.log, clients, rng), service, rng, self.horizon_s)
+        played = replay(self.policy, _drops(self.log, clients, rng), service, rng, self.horizon_s)
         return _measure(played, scale)
 
 
@@ -253,13 +244,13 @@ def _measure(played: HerdReplay, scale: float) -> dict[str, float]:
         "t95_s": played.drained_s(),
         "attempts_per_client": float(played.attempt_count.mean()),
         "back_ratio": float(np.isfinite(played.back_s).mean()),
-        "stopped_ratio": float((played.state == STOPPED).mean()),
+        "stopped_ratio": float(played.is_stopped.mean()),
     }
 
 
 def _frame(rows: list[dict[str, object]]) -> pd.DataFrame:
     names = ["herd_id", "side", "herd_at", "policy", "client_count", "up_after_s", "up_by_s", "up_basis", "accept_per_s",
-             "accept_low_per_s", "accept_high_per_s", "accepted_count", "saturated_count"]  # fmt: skip
+             "accept_low_per_s", "accept_high_per_s", "burst_s", "accepted_count", "saturated_count"]  # fmt: skip
     names += [name + part for name in FIGURES for part in ("", "_low", "_high", "_status")]
     return pd.DataFrame(rows, columns=[*names, "status", "missing", "replay_count"])
 
@@ -273,6 +264,9 @@ class SpreadFirst:
 
     window_s: float
     cap_s: float = 30.0
+    is_wait_from_start: bool = False
+    has_fallback: bool = False
+    return_after_s: float | None = None
 
     @property
     def name(self) -> str:
@@ -288,11 +282,11 @@ class _SpreadStepper:
     retries: IntArray
     rng: np.random.Generator
 
-    def next_wait(self, who: IntArray) -> FloatArray:
-        retry = self.retries[who]
-        self.retries[who] += 1
+    def next(self, active: IntArray) -> FloatArray:
+        retry = self.retries[active]
+        self.retries[active] += 1
         bound = np.maximum(self.policy.window_s, np.minimum(2.0 ** np.minimum(retry, 30), self.policy.cap_s))
-        return self.rng.random(len(who)) * bound
+        return self.rng.random(len(active)) * bound
 
 
 def first_window(log: HerdLog, seed: int = 0, windows_s: Sequence[float] = SPREAD_WINDOWS_S) -> pd.DataFrame:

@@ -27,14 +27,20 @@ BURST_S = 0.1
 
 MAX_BURST_S = 10.0
 
-SPANS_S = (0.1, 0.3, 1.0)
-"""Refusals so far apart belong to one saturated span; the shortest that holds :data:`MIN_ACCEPTED` is used."""
+BINS_S = (0.1, 0.3, 1.0, 3.0)
+"""Bins in which a saturated service is looked for; the shortest that hold :data:`MIN_IN_BIN` accepted clients on average are
+used. (Picking short gaps between refusals instead would pick those in which nobody was accepted.)"""
+
+MIN_IN_BIN = 5
 
 MIN_ACCEPTED = 20
 """Fewer accepted clients in saturated spans: the accept rate is known to no better than a fifth, and counts as unknown."""
 
 MIN_REFUSED_RATIO = 0.2
-"""A span is saturated when at least this share of its attempts was refused: chance failures alone refuse fewer."""
+"""A bin is saturated when at least this share of its attempts was refused: chance failures alone refuse fewer."""
+
+MAX_MATCHED = 4_000
+"""Logs of no more attempts are matched against token buckets one attempt after the other."""
 
 BLOCKS = 20
 """Pieces of the saturated time whose spread says how exactly the accept rate is known."""
@@ -199,18 +205,61 @@ def _accept_rate(log: HerdLog, up_by_s: float) -> _Rate:
     here = here[log.is_ok[here] | (log.start_s[here] >= up_by_s)]
     here = here[np.argsort(log.start_s[here], kind="stable")]
     start, ok, weight = log.start_s[here], log.is_ok[here], log.attempt_weight[here]
-    steps = _saturated(start, ok, weight, SPANS_S[0])
-    for span_s in SPANS_S[1:]:
-        if steps.count >= MIN_ACCEPTED:
+    for bin_s in BINS_S:
+        steps = _saturated(start, ok, weight, bin_s)
+        if steps.count >= max(MIN_ACCEPTED, MIN_IN_BIN * steps.bins):
             break
-        steps = _saturated(start, ok, weight, span_s)
     length = float(steps.length_s.sum())
     if steps.count < MIN_ACCEPTED:
         return _Rate(np.nan, _least_rate(start, ok, weight), np.inf, BURST_S, steps.count, steps.refused, length)
     rate = float(steps.accepted.sum()) / length
-    half = max(1.96 * _spread(steps.accepted, steps.length_s), 1.0 / steps.count)
-    burst = _burst(start, ok, weight, steps.first_s, rate)
-    return _Rate(rate, rate * (1 - half), rate * (1 + half), burst / rate, steps.count, steps.refused, length)
+    if len(start) <= MAX_MATCHED:
+        low, rate, high, burst = _matched(start, ok, weight, rate)
+    else:
+        half = max(1.96 * _spread(steps.accepted, steps.length_s), 1.0 / steps.count)
+        low, high = rate * (1 - half), rate * (1 + half)
+        burst = _burst(start, ok, weight, steps.first_s, rate)
+    return _Rate(rate, low, high, burst / rate, steps.count, steps.refused, length)
+
+
+def _matched(
+    start: FloatArray, ok: BoolArray, weight: FloatArray, about_per_s: float
+) -> tuple[float, float, float, float]:
+    """Return low, rate, high and burst of the token buckets whose answers to these attempts agree best with the logged ones.
+
+    In a small herd the bucket overflows between two clients, so that counting between refusals falls short.
+    """
+    scale = float(weight.mean())
+    depths = np.array([1.0, 1.3, 1.7, 2.2, 3.0, 4.0, 6.0, 9.0, 13.0, 20.0, 30.0, 45.0, 70.0, 100.0, 200.0])
+    rate = about_per_s / scale
+    for span, points in ((3.0, 41), (1.25, 41)):
+        rates = rate * np.geomspace(1 / span, span, points)
+        wrong = _disagreements(start, ok, rates, depths)
+        at = np.unravel_index(int(np.argmin(wrong)), wrong.shape)
+        rate = float(rates[at[0]])
+    least = int(wrong.min())
+    fits = np.flatnonzero((wrong <= 1.5 * least + 3).any(axis=1))
+    step = rates[1] / rates[0]
+    best = np.flatnonzero((wrong <= least).any(axis=1))
+    middle = float(rates[best].mean())
+    return rates[fits[0]] / step * scale, middle * scale, rates[fits[-1]] * step * scale, float(depths[at[1]]) * scale
+
+
+def _disagreements(start: FloatArray, ok: BoolArray, rates: FloatArray, depths: FloatArray) -> IntArray:
+    """Return (rates, depths) attempts that a token bucket, brought along by the logged answers, would have answered otherwise."""
+    rate, depth = rates[:, None], np.maximum(depths[None, :], 0.01 * rates[:, None])
+    tokens = np.broadcast_to(depth, (len(rates), len(depths))).copy()
+    wrong = np.zeros(tokens.shape, np.int64)
+    before = np.concatenate(([0.0], np.diff(start)))
+    for gap, is_ok in zip(before.tolist(), ok.tolist(), strict=True):
+        np.minimum(tokens + rate * gap, depth, out=tokens)
+        if is_ok:
+            wrong += tokens < 1.0
+            np.maximum(tokens - 1.0, 0.0, out=tokens)
+        else:
+            wrong += tokens >= 1.0
+            np.minimum(tokens, 1.0 - 1e-9, out=tokens)
+    return wrong
 
 
 def _burst(start: FloatArray, ok: BoolArray, weight: FloatArray, first_refusal_s: float, rate_per_s: float) -> float:
@@ -231,31 +280,37 @@ def _burst(start: FloatArray, ok: BoolArray, weight: FloatArray, first_refusal_s
 
 @dataclass(frozen=True)
 class _Steps:
-    """Steps from one refusal to the next within saturated spans: accepted weight and length; counts; the first refusal."""
+    """Steps from one refusal to the next within runs of saturated bins: accepted weight and length; counts; first refusal."""
 
     accepted: FloatArray
     length_s: FloatArray
     count: int
     refused: int
+    bins: int
     first_s: float
 
 
-def _saturated(start: FloatArray, ok: BoolArray, weight: FloatArray, span_s: float) -> _Steps:
-    """Find the saturated spans: refusals no further than ``span_s`` apart, with accepted clients among them."""
+def _saturated(start: FloatArray, ok: BoolArray, weight: FloatArray, bin_s: float) -> _Steps:
+    """Find the runs of bins that hold both refused and accepted clients, and cut them to the first and last refusal."""
     refused_at = np.flatnonzero(~ok)
     if len(refused_at) < 2:
-        return _Steps(np.zeros(0), np.zeros(0), 0, 0, np.inf)
+        return _Steps(np.zeros(0), np.zeros(0), 0, 0, 0, np.inf)
+    place = ((start - start[0]) / bin_s).astype(np.int64)
+    refused, taken = np.bincount(place, ~ok), np.bincount(place, ok)
+    is_full = (refused >= MIN_REFUSED_RATIO * (refused + taken)) & (refused >= 2) & (taken > 0)
     below = np.concatenate(([0.0], np.cumsum(np.where(ok, weight, 0.0))))[refused_at]
     below_count = np.concatenate(([0], np.cumsum(ok)))[refused_at]
-    length, count = np.diff(start[refused_at]), np.diff(below_count)
-    inside = length <= span_s
-    span = np.cumsum(~inside)
-    refused = np.bincount(span[inside], minlength=span[-1] + 1)
-    taken = np.bincount(span[inside], count[inside], span[-1] + 1)
-    is_full = (refused >= MIN_REFUSED_RATIO * (refused + taken)) & (taken > 0)
-    keep = inside & is_full[span]
+    at = place[refused_at]
+    keep = is_full[at[1:]] & is_full[at[:-1]] & (np.diff(at) <= 1)
     first = float(start[refused_at[np.argmax(keep)]]) if keep.any() else np.inf
-    return _Steps(np.diff(below)[keep], length[keep], int(count[keep].sum()), int(keep.sum()), first)
+    return _Steps(
+        np.diff(below)[keep],
+        np.diff(start[refused_at])[keep],
+        int(np.diff(below_count)[keep].sum()),
+        int(keep.sum()),
+        int(is_full.sum()),
+        first,
+    )
 
 
 def _spread(accepted: FloatArray, length: FloatArray) -> float:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 
 from wslog.policy.herd_evidence import BURST_S
-from wslog.policy.model import FloatArray, IntArray
+from wslog.policy.model import BoolArray, FloatArray, IntArray
 
 HORIZON_S = 180.0
 STEP_S = 0.01
@@ -24,14 +25,29 @@ OVERLOAD_S = 1.0
 UNLIMITED_PER_S = 1e12
 """A rate that refuses nobody, yet can be counted with."""
 
-WAITING, BACK, STOPPED = 0, 1, 2
-
 
 class Stepper(Protocol):
     """What a policy's clients wait, one retry after the other."""
 
-    def next_wait(self, who: IntArray) -> FloatArray:
-        """Return (k,) seconds that the clients ``who``, (k,), wait before their next attempt; inf or NaN where they stop."""
+    def next(self, active: IntArray) -> FloatArray:
+        """Return (k,) seconds that the clients ``active``, (k,), wait before their next attempt; NaN where they stop."""
+        ...
+
+
+class HerdPolicy(Protocol):
+    """What is needed of a policy; :class:`wslog.policy.policies.Policy` is one."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def is_wait_from_start(self) -> bool: ...
+    @property
+    def has_fallback(self) -> bool: ...
+    @property
+    def return_after_s(self) -> float | None: ...
+
+    def stepper(self, count: int, rng: np.random.Generator) -> Stepper:
+        """Return the waits of ``count`` clients."""
         ...
 
 
@@ -72,14 +88,14 @@ class HerdReplay:
     back_s : (n,) float array
         When each client was back; inf: not within the horizon.
     attempt_count : (n,) int array
-    state : (n,) int array
-        :data:`WAITING`, :data:`BACK` or :data:`STOPPED` (the policy gave up or fell back) at the horizon.
+    is_stopped : (n,) bool array
+        The policy gave up, or fell back and was not back on a WebSocket by the horizon.
     """
 
     attempts_100ms: IntArray
     back_s: FloatArray
     attempt_count: IntArray
-    state: IntArray
+    is_stopped: BoolArray
 
     def peak_per_s(self) -> float:
         """Return the attempts of the busiest second (seconds counted from the first cut)."""
@@ -97,52 +113,75 @@ class HerdReplay:
 
 
 def replay(
-    stepper: Stepper, drop_s: FloatArray, service: Service, rng: np.random.Generator, horizon_s: float = HORIZON_S
+    policy: HerdPolicy, drop_s: FloatArray, service: Service, rng: np.random.Generator, horizon_s: float = HORIZON_S
 ) -> HerdReplay:
     """Play one policy.
 
     Parameters
     ----------
-    stepper : Stepper
-        The waits of ``n`` clients.
+    policy : HerdPolicy
     drop_s : (n,) float array
         When each client is cut.
     service : Service
     rng : numpy.random.Generator
-        Draws the durations; the stepper has its own.
     horizon_s : float
 
     Returns
     -------
     HerdReplay
     """
-    return _Run(stepper, drop_s, service, rng, horizon_s).play()
+    return _Run(policy, drop_s, service, rng, horizon_s).play()
+
+
+@dataclass(frozen=True)
+class _Bucket:
+    """A token bucket; ``refused_per_s`` is the mean over about the last :data:`OVERLOAD_S`."""
+
+    rate_per_s: float
+    depth: float
+    overload_ratio: float
+    tokens: float
+    refused_per_s: float
+
+    def after(self, came: list[int]) -> tuple[list[int], _Bucket]:
+        """Return how many of those who come in each step are taken in, and the bucket after them."""
+        taken = []
+        tokens, refused, inflow = self.tokens, self.refused_per_s, self.rate_per_s * STEP_S
+        kept = math.exp(-STEP_S / OVERLOAD_S)
+        for count in came:
+            tokens = min(tokens + inflow / (1.0 + self.overload_ratio * refused / self.rate_per_s), self.depth)
+            # one client takes one whole token; what is left of it is carried over
+            accepted = min(count, int(tokens))
+            tokens -= accepted
+            refused = refused * kept + (count - accepted) / OVERLOAD_S
+            taken.append(accepted)
+        return taken, replace(self, tokens=tokens, refused_per_s=refused)
 
 
 class _Run:
     """The state of one replay."""
 
     def __init__(
-        self, stepper: Stepper, drop_s: FloatArray, service: Service, rng: np.random.Generator, horizon_s: float
+        self, policy: HerdPolicy, drop_s: FloatArray, service: Service, rng: np.random.Generator, horizon_s: float
     ) -> None:
         count = len(drop_s)
-        self.stepper, self.service, self.rng, self.horizon_s = stepper, service, rng, horizon_s
+        self.policy, self.service, self.rng, self.horizon_s = policy, service, rng, horizon_s
+        self.stepper = policy.stepper(count, rng)
         self.start_s = drop_s.astype(np.float64)
         self.back_s = np.full(count, np.inf)
         self.attempt_count = np.zeros(count, np.int64)
-        self.state = np.full(count, WAITING, np.int8)
+        self.is_stopped = np.zeros(count, np.bool_)
         self.load = np.zeros(int(np.ceil(horizon_s / BIN_S - 1e-9)), np.int64)
-        self.rate_per_s = min(service.accept_per_s, UNLIMITED_PER_S)
-        self.depth = max(self.rate_per_s * service.burst_s, self.rate_per_s * STEP_S, 1.0)
-        self.tokens = self.depth
-        self.refused_per_s = 0.0
+        rate = min(service.accept_per_s, UNLIMITED_PER_S)
+        depth = max(rate * service.burst_s, rate * STEP_S, 1.0)
+        self.bucket = _Bucket(rate, depth, service.overload_ratio, depth, 0.0)
 
     def play(self) -> HerdReplay:
         self._wait(np.arange(len(self.start_s)), np.zeros(len(self.start_s)))
         self._while_down()
         if self.service.up_s < self.horizon_s:
             self._while_up()
-        return HerdReplay(self.load, self.back_s, self.attempt_count, self.state.astype(np.int64))
+        return HerdReplay(self.load, self.back_s, self.attempt_count, self.is_stopped & np.isinf(self.back_s))
 
     def _draw(self, durations: FloatArray, count: int) -> FloatArray:
         if not len(durations):
@@ -151,12 +190,13 @@ class _Run:
 
     def _wait(self, who: IntArray, busy_s: FloatArray) -> None:
         """Let clients wait for their next attempt, after an attempt that kept them busy."""
-        wait = self.stepper.next_wait(who)
+        wait = self.stepper.next(who)
         has_stopped = ~np.isfinite(wait)
         if has_stopped.any():
-            self.state[who[has_stopped]] = STOPPED
-            wait = np.where(has_stopped, np.inf, wait)
-        self.start_s[who] += busy_s + wait
+            self.is_stopped[who[has_stopped]] = True
+            returns_s = self.policy.return_after_s if self.policy.has_fallback else None
+            wait = np.where(has_stopped, np.inf if returns_s is None else returns_s, wait)
+        self.start_s[who] += np.maximum(busy_s, wait) if self.policy.is_wait_from_start else busy_s + wait
 
     def _count(self, who: IntArray) -> None:
         self.attempt_count[who] += 1
@@ -179,27 +219,17 @@ class _Run:
         for number in range(int(np.ceil((self.horizon_s - first) / block_s - 1e-9))):
             begin, end = first + number * block_s, min(first + (number + 1) * block_s, self.horizon_s)
             due = np.flatnonzero(self.start_s < end)
-            inflow = self._inflow()
-            came, taken, held = np.zeros(BLOCK_STEPS, np.int64), np.zeros(BLOCK_STEPS, np.int64), self.tokens
+            came, taken = np.zeros(BLOCK_STEPS, np.int64), np.zeros(BLOCK_STEPS, np.int64)
             while len(due):
                 # whoever comes in the same step is in no order, least of all that of the clients' numbers
-                losers = self._admit(np.roll(due, int(self.rng.integers(len(due)))), begin, inflow, came, taken)
+                losers = self._admit(np.roll(due, int(self.rng.integers(len(due)))), begin, came, taken)
                 # clients refused in this block who are back within it
                 due = losers[self.start_s[losers] < end]
-            self.tokens = _spend(came.tolist(), inflow, held, self.depth)[1]
-            refused_per_s = float((came - taken).sum()) / block_s
-            self.refused_per_s += (refused_per_s - self.refused_per_s) * min(1.0, block_s / OVERLOAD_S)
+            self.bucket = self.bucket.after(came.tolist())[1]
             if not np.isfinite(self.start_s).any():
                 break
 
-    def _inflow(self) -> float:
-        """Return the tokens of one step."""
-        rate = self.rate_per_s
-        if self.service.overload_ratio:
-            rate /= 1.0 + self.service.overload_ratio * self.refused_per_s / rate
-        return rate * STEP_S
-
-    def _admit(self, due: IntArray, begin_s: float, inflow: float, came: IntArray, taken: IntArray) -> IntArray:
+    def _admit(self, due: IntArray, begin_s: float, came: IntArray, taken: IntArray) -> IntArray:
         """Let in whom the bucket allows, send the others to wait and return them; count into ``came`` and ``taken``."""
         self._count(due)
         step = np.clip((self.start_s[due] - begin_s) * (1 / STEP_S), 0, BLOCK_STEPS - 1).astype(np.uint8)
@@ -207,26 +237,13 @@ class _Run:
         due, step = due[order], step[order]
         now = np.bincount(step, minlength=BLOCK_STEPS)
         came += now
-        allowed = np.asarray(_spend(came.tolist(), inflow, self.tokens, self.depth)[0]) - taken
+        allowed = np.asarray(self.bucket.after(came.tolist())[0]) - taken
         allowed = np.clip(allowed, 0, now)
         taken += allowed
         place = np.arange(len(due)) - np.repeat(np.cumsum(now) - now, now)
         is_in = place < np.repeat(allowed, now)
         winners, losers = due[is_in], due[~is_in]
         self.back_s[winners] = self.start_s[winners] + self._draw(self.service.open_s, len(winners))
-        self.state[winners] = BACK
         self.start_s[winners] = np.inf
         self._wait(losers, self._draw(self.service.fail_s, len(losers)))
         return losers
-
-
-def _spend(came: list[int], inflow: float, tokens: float, depth: float) -> tuple[list[int], float]:
-    """Return how many of those who come in each step a token bucket takes in, and what it holds in the end."""
-    taken = []
-    for count in came:
-        tokens = min(tokens + inflow, depth)
-        # one client takes one whole token; what is left of it is carried over
-        accepted = min(count, int(tokens))
-        tokens -= accepted
-        taken.append(accepted)
-    return taken, tokens
