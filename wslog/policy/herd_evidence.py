@@ -230,19 +230,17 @@ def _matched(
     In a small herd the bucket overflows between two clients, so that counting between refusals falls short.
     """
     scale = float(weight.mean())
-    depths = np.array([1.0, 1.3, 1.7, 2.2, 3.0, 4.0, 6.0, 9.0, 13.0, 20.0, 30.0, 45.0, 70.0, 100.0, 200.0])
-    rate = about_per_s / scale
-    for span, points in ((3.0, 41), (1.25, 41)):
+    rate, depths = about_per_s / scale, np.geomspace(1.0, 300.0, 40)
+    for span, points in ((3.0, 41), (1.25, 61)):
         rates = rate * np.geomspace(1 / span, span, points)
         wrong = _disagreements(start, ok, rates, depths)
-        at = np.unravel_index(int(np.argmin(wrong)), wrong.shape)
-        rate = float(rates[at[0]])
+        best = np.argwhere(wrong == wrong.min())
+        rate, depth = (float(np.exp(np.log(grid[at]).mean())) for grid, at in zip((rates, depths), best.T, strict=True))
+        depths = np.maximum(depth * np.geomspace(1 / 1.3, 1.3, 31), 1.0)
     least = int(wrong.min())
     fits = np.flatnonzero((wrong <= 1.5 * least + 3).any(axis=1))
     step = rates[1] / rates[0]
-    best = np.flatnonzero((wrong <= least).any(axis=1))
-    middle = float(rates[best].mean())
-    return rates[fits[0]] / step * scale, middle * scale, rates[fits[-1]] * step * scale, float(depths[at[1]]) * scale
+    return rates[fits[0]] / step * scale, rate * scale, rates[fits[-1]] * step * scale, depth * scale
 
 
 def _disagreements(start: FloatArray, ok: BoolArray, rates: FloatArray, depths: FloatArray) -> IntArray:
@@ -258,7 +256,8 @@ def _disagreements(start: FloatArray, ok: BoolArray, rates: FloatArray, depths: 
             np.maximum(tokens - 1.0, 0.0, out=tokens)
         else:
             wrong += tokens >= 1.0
-            np.minimum(tokens, 1.0 - 1e-9, out=tokens)
+            # a bucket that holds many tokens too many is wrong as often
+            np.minimum(tokens, np.maximum(tokens - 1.0, 1.0 - 1e-9), out=tokens)
     return wrong
 
 

@@ -26,29 +26,17 @@ UNLIMITED_PER_S = 1e12
 """A rate that refuses nobody, yet can be counted with."""
 
 
-class Stepper(Protocol):
-    """What a policy's clients wait, one retry after the other."""
-
-    def next(self, active: IntArray) -> FloatArray:
-        """Return (k,) seconds that the clients ``active``, (k,), wait before their next attempt; NaN where they stop."""
-        ...
-
-
 class HerdPolicy(Protocol):
-    """What is needed of a policy; :class:`wslog.policy.policies.Policy` is one."""
+    """What is needed of a policy to replay it here; :class:`SpreadFirst` of :mod:`wslog.policy.herd` is one."""
 
     @property
     def name(self) -> str: ...
     @property
     def is_wait_from_start(self) -> bool: ...
     @property
-    def has_fallback(self) -> bool: ...
-    @property
-    def return_after_s(self) -> float | None: ...
+    def returns_s(self) -> float | None: ...
 
-    def stepper(self, count: int, rng: np.random.Generator) -> Stepper:
-        """Return the waits of ``count`` clients."""
-        ...
+    def waits_of(self, count: int, rng: np.random.Generator) -> Waits: ...
 
 
 @dataclass(frozen=True)
