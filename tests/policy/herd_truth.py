@@ -33,7 +33,7 @@ WAITS: dict[str, Wait] = {
     "socket.io": _socket_io,
     "decorrelated": lambda k, last, rng: min(30.0, rng.uniform(1.0, 3.0 * max(last, 1.0))),
     "equal_jitter": lambda k, last, rng: (v := min(30.0, 2.0 ** min(k, 30))) / 2 + rng.uniform(0, v / 2),
-    "rfc6455": lambda k, last, rng: rng.uniform(0, 5.0) if k == 0 else min(30.0, 5.0 * 2.0 ** min(k, 30)),
+    "rfc6455": lambda k, last, rng: rng.uniform(0, min(60.0, 5.0 * 2.0 ** min(k, 30))),
     "fixed_5s": _table((), 5.0),
     "signalr": _table((0.0, 2.0, 10.0, 30.0), None),
     "phoenix": _table((0.01, 0.05, 0.1, 0.15, 0.2, 0.25, 0.5, 1.0, 2.0), 5.0),

@@ -14,10 +14,24 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from tests.policy.herd_stand_in import policy_of
 from tests.policy.herd_truth import WAITS, Attempt, World, figures, first_polls, play
 from wslog.policy.herd import compare
 from wslog.policy.herd_evidence import HerdLog
+from wslog.policy.policies import Policy
+from wslog.policy.presets import load_policy
+
+PRESETS = {
+    "full_jitter": "aws-full-jitter",
+    "decorrelated": "aws-decorrelated-jitter",
+    "equal_jitter": "aws-equal-jitter",
+    "fixed_5s": "fixed-5s",
+}
+"""What wslog calls the policies of the truth, where the name differs."""
+
+
+def policy_of(name: str) -> Policy:
+    """Return wslog's own form of a policy of the truth."""
+    return load_policy(PRESETS.get(name, name))
 
 
 class Case(NamedTuple):
@@ -82,7 +96,7 @@ def rows(
         predicted = compare(log, [policy_of(name) for name in targets], seed).set_index("policy")
         for target in targets:
             true = figures(world, play(world, WAITS[target], seed=200 + number))
-            guess = predicted.loc[target]
+            guess = predicted.loc[policy_of(target).name]
             row: dict[str, object] = {**case._asdict(), "policy": target, "missing": guess["missing"]}
             for name in TOLERANCE:
                 row |= {f"true_{name}": true[name], f"status_{name}": guess[f"{name}_status"]}

@@ -14,9 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wslog
-from tests.policy.herd_stand_in import policy_of
 from tests.policy.herd_truth import WAITS, Attempt, World, figures, play
-from tests.policy.herds import CASES, TOLERANCE, error, is_inside, log_of, rows
+from tests.policy.herds import CASES, TOLERANCE, error, is_inside, log_of, policy_of, rows
 from wslog.errors import UsageError
 from wslog.policy.herd import advice, compare, first_window, herds
 from wslog.policy.herd_evidence import HerdLog, evidence, herd_logs
@@ -29,7 +28,7 @@ CLIENTS = 2_000
 
 @pytest.mark.parametrize("case", [CASES[0], CASES[2], CASES[4], CASES[7]], ids=lambda c: f"{c.logged}-{c.up_s:g}s")
 def test_predictions_against_the_truth(case) -> None:
-    targets = ("full_jitter", "socket.io", "decorrelated", "rfc6455", "fixed_5s", "signalr")
+    targets = ("full_jitter", "socket.io", "rfc6455", "fixed_5s")
     bounds, points = 0, 0
     for row in rows([case], CLIENTS, targets, seed=3):
         for name, tolerance in TOLERANCE.items():
@@ -42,9 +41,9 @@ def test_predictions_against_the_truth(case) -> None:
                 # 2,000 clients: a peak of 300 in a second has 6 % standard error of its own in the truth, one of 2,000 has 2 %
                 chance = 3 / np.sqrt(max(row["true_peak_per_s"], 1.0)) if name == "peak_per_s" else 0.0
                 assert abs(error(row, name)) <= tolerance + chance, (row["policy"], name)
-    assert points >= 6  # at least the peaks: they come before the service is back
+    assert points >= 4  # at least the peaks: they come before the service is back
     if case.logged == "linear-3" and case.up_s == 12.0:
-        assert bounds >= 10
+        assert bounds >= 8
     elif case.clients_per_rate_s > 10 and case.logged == "full_jitter":
         assert bounds == 0
 
@@ -190,7 +189,7 @@ def test_peak_follows_the_first_window() -> None:
     frame = first_window(log, windows_s=(1.0, 5.0, 15.0, 20.0))
     assert frame["needed_window_s"].iloc[0] == pytest.approx(4_000 / 300, rel=0.02)
     peaks = frame.set_index("window_s")["peak_per_s"]
-    # statistics C4: 12, 5.9 (retries included), 1.4, 0.9 times the accept rate for 1, 5, 15, 20 s
+    # 4,000 clients within the window: 13 times the accept rate for 1 s, 0.7 times for 20 s, and the retries of the refused
     assert peaks[1.0] > 10 * 300
     assert peaks[20.0] < 1.3 * 300
     assert peaks.is_monotonic_decreasing
@@ -248,7 +247,7 @@ def test_a_herd_through_the_lake(herd_world: tuple[World, list[Attempt]], tmp_pa
     assert found.accept_per_s == pytest.approx(wanted.accept_per_s, rel=0.02)
     assert found.accept_low_per_s <= world.accept_per_s <= found.accept_high_per_s
     frame = herds(engine, [policy_of("fixed_5s"), policy_of("rfc6455")])
-    assert list(frame["policy"]) == ["fixed_5s", "rfc6455"]
+    assert list(frame["policy"]) == ["fixed-5s", "rfc6455"]
     assert set(frame["herd_id"]) == {log.herd_id} and set(frame["client_count"]) == {300}
     assert list(frame["status"]) == ["identified", "identified"]
 

@@ -17,9 +17,11 @@ import numpy as np
 import pandas as pd
 
 from wslog.errors import UsageError
+from wslog.policy.backoff import Backoff
 from wslog.policy.herd_evidence import HerdEvidence, HerdLog, evidence, herd_logs
-from wslog.policy.herd_replay import HORIZON_S, HerdPolicy, HerdReplay, Service, Stepper, replay
-from wslog.policy.model import FloatArray, IntArray
+from wslog.policy.herd_replay import HORIZON_S, HerdReplay, Service, replay
+from wslog.policy.model import FloatArray
+from wslog.policy.policies import Policy
 
 if TYPE_CHECKING:
     from wslog.engine import Engine
@@ -48,7 +50,7 @@ SPREAD_WINDOWS_S = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0)
 
 def herds(
     engine: Engine,
-    policies: Sequence[HerdPolicy],
+    policies: Sequence[Policy],
     seed: int = 0,
     *,
     horizon_s: float = HORIZON_S,
@@ -64,7 +66,7 @@ def herds(
     Parameters
     ----------
     engine : Engine
-    policies : sequence of HerdPolicy
+    policies : sequence of Policy
     seed : int
         The same seed gives the same frame.
     horizon_s : float
@@ -97,7 +99,7 @@ def herds(
 
 def compare(
     log: HerdLog,
-    policies: Iterable[HerdPolicy],
+    policies: Iterable[Policy],
     seed: int = 0,
     *,
     horizon_s: float = HORIZON_S,
@@ -145,7 +147,7 @@ class _Case:
 
     log: HerdLog
     found: HerdEvidence
-    policy: HerdPolicy
+    policy: Policy
     seed: int
     horizon_s: float
     overload_ratio: float
@@ -258,35 +260,10 @@ def _frame(rows: list[dict[str, object]]) -> pd.DataFrame:
 # --- how wide to spread the first retry ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class SpreadFirst:
-    """First wait uniform in [0, ``window_s``), then full jitter below max(window, 1, 2, 4 ... ``cap_s``)."""
-
-    window_s: float
-    cap_s: float = 30.0
-    is_wait_from_start: bool = False
-    has_fallback: bool = False
-    return_after_s: float | None = None
-
-    @property
-    def name(self) -> str:
-        return f"first retry within {self.window_s:g} s"
-
-    def stepper(self, count: int, rng: np.random.Generator) -> Stepper:
-        return _SpreadStepper(self, np.zeros(count, np.int64), rng)
-
-
-@dataclass(frozen=True)
-class _SpreadStepper:
-    policy: SpreadFirst
-    retries: IntArray
-    rng: np.random.Generator
-
-    def next(self, active: IntArray) -> FloatArray:
-        retry = self.retries[active]
-        self.retries[active] += 1
-        bound = np.maximum(self.policy.window_s, np.minimum(2.0 ** np.minimum(retry, 30), self.policy.cap_s))
-        return self.rng.random(len(active)) * bound
+def spread_first(window_s: float, cap_s: float = 30.0) -> Policy:
+    """Return full jitter whose first wait is uniform in [0, ``window_s``), the bound doubling up to ``cap_s`` or the window."""
+    backoff = Backoff("exponential", window_s, first_step=1, cap_s=max(cap_s, window_s), jitter="full")
+    return Policy(f"first retry within {window_s:g} s", waits_s=((0.0, window_s),), backoff=backoff)
 
 
 def first_window(log: HerdLog, seed: int = 0, windows_s: Sequence[float] = SPREAD_WINDOWS_S) -> pd.DataFrame:
@@ -299,7 +276,7 @@ def first_window(log: HerdLog, seed: int = 0, windows_s: Sequence[float] = SPREA
         narrower window the service must refuse; null where only a lower bound of the rate is known). Sources: AWS, "Exponential
         backoff and jitter"; draft-ietf-hybi close code 1012: "reconnect using a randomized delay of 5-30 s".
     """
-    rows = compare(log, [SpreadFirst(window) for window in windows_s], seed)
+    rows = compare(log, [spread_first(window) for window in windows_s], seed)
     rows.insert(4, "window_s", list(windows_s))
     rows.insert(5, "needed_window_s", rows["client_count"] / rows["accept_per_s"])
     return rows

@@ -40,7 +40,9 @@ MIN_REFUSED_RATIO = 0.2
 """A bin is saturated when at least this share of its attempts was refused: chance failures alone refuse fewer."""
 
 MAX_MATCHED = 4_000
-"""Logs of no more attempts are matched against token buckets one attempt after the other."""
+MAX_MATCHED_PER_S = 500
+"""Logs of no more attempts, and no more refusals a second, are matched against token buckets one attempt after the other: with
+more, clocks that tick in milliseconds no longer say who came first, and counting between refusals is as good."""
 
 BLOCKS = 20
 """Pieces of the saturated time whose spread says how exactly the accept rate is known."""
@@ -213,7 +215,7 @@ def _accept_rate(log: HerdLog, up_by_s: float) -> _Rate:
     if steps.count < MIN_ACCEPTED:
         return _Rate(np.nan, _least_rate(start, ok, weight), np.inf, BURST_S, steps.count, steps.refused, length)
     rate = float(steps.accepted.sum()) / length
-    if len(start) <= MAX_MATCHED:
+    if len(start) <= MAX_MATCHED and steps.refused <= MAX_MATCHED_PER_S * length:
         low, rate, high, burst = _matched(start, ok, weight, rate)
     else:
         half = max(1.96 * _spread(steps.accepted, steps.length_s), 1.0 / steps.count)

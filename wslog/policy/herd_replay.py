@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 import numpy as np
 
 from wslog.policy.herd_evidence import BURST_S
 from wslog.policy.model import BoolArray, FloatArray, IntArray
+from wslog.policy.policies import Policy
 
 HORIZON_S = 180.0
 STEP_S = 0.01
@@ -18,25 +18,15 @@ STEP_S = 0.01
 BLOCK_STEPS = 25
 """Steps that are worked through at once."""
 
+TABLE_RETRIES = 1_000
+"""A schedule without jitter is taken to stay at its last wait after so many retries."""
+
 BIN_S = 0.1
 OVERLOAD_S = 1.0
 """The refused load that shrinks the accept rate is its mean over about so long."""
 
 UNLIMITED_PER_S = 1e12
 """A rate that refuses nobody, yet can be counted with."""
-
-
-class HerdPolicy(Protocol):
-    """What is needed of a policy to replay it here; :class:`SpreadFirst` of :mod:`wslog.policy.herd` is one."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def is_wait_from_start(self) -> bool: ...
-    @property
-    def returns_s(self) -> float | None: ...
-
-    def waits_of(self, count: int, rng: np.random.Generator) -> Waits: ...
 
 
 @dataclass(frozen=True)
@@ -101,13 +91,13 @@ class HerdReplay:
 
 
 def replay(
-    policy: HerdPolicy, drop_s: FloatArray, service: Service, rng: np.random.Generator, horizon_s: float = HORIZON_S
+    policy: Policy, drop_s: FloatArray, service: Service, rng: np.random.Generator, horizon_s: float = HORIZON_S
 ) -> HerdReplay:
     """Play one policy.
 
     Parameters
     ----------
-    policy : HerdPolicy
+    policy : Policy
     drop_s : (n,) float array
         When each client is cut.
     service : Service
@@ -119,6 +109,35 @@ def replay(
     HerdReplay
     """
     return _Run(policy, drop_s, service, rng, horizon_s).play()
+
+
+class _Waits:
+    """The waits of many clients, each at a retry of its own."""
+
+    def __init__(self, policy: Policy, count: int, rng: np.random.Generator) -> None:
+        self.policy, self.rng = policy, rng
+        self.retry = np.zeros(count, np.int64)
+        self.before_s = np.zeros(count)
+        self.once_s = policy.backoff.draw_once_s(count, rng) if policy.backoff is not None else self.before_s
+        # waits that are the same for everybody are looked up
+        self.table_s = np.zeros(0)
+        if not policy.has_jitter:
+            known = [low for low, _ in policy.first_delays(TABLE_RETRIES)]
+            self.table_s = np.array([*known, np.nan if len(known) < TABLE_RETRIES else known[-1]])
+
+    def next(self, who: IntArray) -> FloatArray:
+        """Return the waits before the next retry of each of these clients; NaN where there is none."""
+        retry = self.retry[who]
+        self.retry[who] = retry + 1
+        if len(self.table_s):
+            return self.table_s[np.minimum(retry, len(self.table_s) - 1)]
+        waits, before, once = np.empty(len(who)), self.before_s[who], self.once_s[who]
+        numbers = np.flatnonzero(np.bincount(retry))
+        for number in numbers.tolist():
+            at = slice(None) if len(numbers) == 1 else np.flatnonzero(retry == number)
+            waits[at] = self.policy.draw_s(number + 1, before[at], once[at], self.rng)
+        self.before_s[who] = waits
+        return waits
 
 
 @dataclass(frozen=True)
@@ -150,11 +169,11 @@ class _Run:
     """The state of one replay."""
 
     def __init__(
-        self, policy: HerdPolicy, drop_s: FloatArray, service: Service, rng: np.random.Generator, horizon_s: float
+        self, policy: Policy, drop_s: FloatArray, service: Service, rng: np.random.Generator, horizon_s: float
     ) -> None:
         count = len(drop_s)
         self.policy, self.service, self.rng, self.horizon_s = policy, service, rng, horizon_s
-        self.stepper = policy.stepper(count, rng)
+        self.waits = _Waits(policy, count, rng)
         self.start_s = drop_s.astype(np.float64)
         self.back_s = np.full(count, np.inf)
         self.attempt_count = np.zeros(count, np.int64)
@@ -178,11 +197,11 @@ class _Run:
 
     def _wait(self, who: IntArray, busy_s: FloatArray) -> None:
         """Let clients wait for their next attempt, after an attempt that kept them busy."""
-        wait = self.stepper.next(who)
+        wait = self.waits.next(who)
         has_stopped = ~np.isfinite(wait)
         if has_stopped.any():
             self.is_stopped[who[has_stopped]] = True
-            returns_s = self.policy.return_after_s if self.policy.has_fallback else None
+            returns_s = self.policy.fallback.return_after_s if self.policy.fallback is not None else None
             wait = np.where(has_stopped, np.inf if returns_s is None else returns_s, wait)
         self.start_s[who] += np.maximum(busy_s, wait) if self.policy.is_wait_from_start else busy_s + wait
 

@@ -148,6 +148,27 @@ class Policy:
         """Return the same waits one retry at a time, in memory for one column."""
         return Stepper(self, count, rng)
 
+    def draw_s(self, retry: int, before_s: FloatArray, once_s: FloatArray, rng: np.random.Generator) -> FloatArray:
+        """Draw the waits before retry ``retry`` (from 1 on); NaN when the policy makes no such retry.
+
+        Parameters
+        ----------
+        retry : int
+        before_s : (n,) float array
+            The waits before (jitter ``decorrelated``).
+        once_s : (n,) float array
+            What the page drew once (jitter ``once``).
+        rng : numpy.random.Generator
+        """
+        if self.max_attempts is not None and retry > self.max_attempts:
+            return np.full(len(before_s), np.nan)
+        listed = self._listed(retry)
+        if listed is not None:
+            low, high = listed
+            return np.full(len(before_s), low) if low == high else rng.uniform(low, high, len(before_s))
+        assert self.backoff is not None
+        return self.backoff.draw_s(self._step(retry), before_s, once_s, rng)
+
     def first_delays(self, count: int) -> list[tuple[float, float]]:
         """Return the least and the greatest wait before each of the first ``count`` retries; fewer when it stops before."""
         made = count if self.max_attempts is None else min(count, self.max_attempts)
@@ -214,17 +235,9 @@ class Stepper:
             Seconds; NaN when the policy makes no further retry.
         """
         self.retry += 1
-        policy = self.policy
-        if policy.max_attempts is not None and self.retry > policy.max_attempts:
-            return np.full(len(active), np.nan)
-        listed = policy._listed(self.retry)
-        if listed is not None:
-            low, high = listed
-            return np.full(len(active), low) if low == high else self.rng.uniform(low, high, len(active))
-        assert policy.backoff is not None
         before = np.zeros(len(active)) if self._before_s is None else self._before_s[active]
         once = before if self._once_s is None else self._once_s[active]
-        waits = policy.backoff.draw_s(policy._step(self.retry), before, once, self.rng)
+        waits = self.policy.draw_s(self.retry, before, once, self.rng)
         if self._before_s is not None:
             self._before_s[active] = waits
         return waits
