@@ -14,11 +14,12 @@ import sqlglot
 from scipy import stats
 
 import wslog
+from tests.diagnosis.lab import LOGS, lab_lake
 from tests.make_events import engine_of, failed, fallback, opened, poll
 from tests.test_engine import BANNED, FUNCTIONS, RESERVED
 from wslog.api import Lake
-from wslog.cli.diagnosing import run
-from wslog.diagnosis import CAUSES, diagnose, rules
+from wslog.cli.diagnosing import findings_text, run
+from wslog.diagnosis import CAUSES, diagnose, limits, rules
 from wslog.diagnosis.direct import page_texts
 from wslog.diagnosis.rules import CONFIDENCES
 from wslog.diagnosis.tails import benjamini_hochberg, binomial_tail, negative_binomial_tail
@@ -142,11 +143,7 @@ def test_blocked_network_needs_polls_that_work_and_others_that_open(tmp_path: Pa
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    demo = Path(__file__).parents[2] / "data/demo/lab"
-    folder = tmp_path_factory.mktemp("lab")
-    logs = [demo / name for name in ("client.ndjson", "nginx_access.log", "haproxy.log")]
-    wslog.ingest(logs, folder / "lake", nginx_conf=demo / "nginx.conf", tz="UTC")
-    return wslog.open_lake(folder / "lake")
+    return lab_lake(tmp_path_factory.mktemp("lab"))
 
 
 def test_the_lab(lab: Lake) -> None:
@@ -172,6 +169,30 @@ def test_the_lab(lab: Lake) -> None:
     assert len(statuses) and set(statuses["cause"]) == {"server_refused"}
 
 
+@pytest.mark.parametrize("side", ["client", "proxy", "both"])
+def test_one_sided_lakes_say_what_they_cannot_see(tmp_path: Path, side: str) -> None:
+    logs = {"client": LOGS[:1], "proxy": LOGS[1:], "both": LOGS}[side]
+    found = diagnose(lab_lake(tmp_path, logs).engine)
+    # the lab's browser knows no network
+    own = [] if side == "proxy" else [limits.NO_NETWORK]
+    said = {"client": [limits.NO_SERVICE], "proxy": [limits.NO_CLIENT], "both": []}[side]
+    assert sorted(found.limits) == sorted(said + own)
+    assert set(found.attempts["side"]) == {"client": {"client"}, "proxy": {"proxy"}, "both": {"client", "proxy"}}[side]
+    text = " ".join(findings_text(found).split())
+    assert all(limit in text for limit in found.limits)
+    if side == "proxy":
+        # what a proxy knows by itself: statuses, and HAProxy's own timeout; a bare end of nginx is left out, not explained
+        assert {"server_refused", "idle_timeout"} <= set(found.attempts["cause"])
+        assert found.causes["excluded_count"].sum() > 0 and found.herds.empty
+
+
+def test_a_log_that_tells_little_says_so(tmp_path: Path) -> None:
+    rows = [row for n in range(3) for row in opened(n * 100, n * 100 + 50, session_id=f"s{n}")]
+    with engine_of(tmp_path, rows) as engine:
+        assert diagnose(engine).limits == (limits.NO_SERVICE, limits.NO_SILENCE, limits.NO_NETWORK)
+        assert diagnose(engine, where="side = 'proxy'").limits == ()
+
+
 def test_frames_and_grouping(lab: Lake) -> None:
     found = diagnose(lab.engine, by=["network_type"])
     assert list(found.causes.columns) == ["network_type", "side", "cause", *METRIC_COLUMNS]
@@ -190,7 +211,7 @@ def test_command_line(lab: Lake, capsys: pytest.CaptureFixture[str]) -> None:
     assert "change:" in text and "unexplained: 1006 alone is no evidence" in text
     run(lab.path, kind="json")
     answer = json.loads(capsys.readouterr().out)
-    assert set(answer) == {"findings", "causes", "herds", "attempts"} and answer["attempts"]
+    assert set(answer) == {"limits", "findings", "causes", "herds", "attempts"} and answer["attempts"]
     session = answer["attempts"][-1]["session_key"] or next(
         a["session_key"] for a in answer["attempts"] if a["session_key"]
     )

@@ -46,6 +46,31 @@ def test_counts_are_those_of_the_metric(lake: Lake) -> None:
     assert found.duration_count == coded.loc[coded["is_opened"], "lifetime_s"].notna().sum()
 
 
+def test_causes_are_those_of_the_diagnosis(lake: Lake) -> None:
+    found = explain(1006, lake).evidence
+    assert found is not None
+    attempts = lake.diagnose().attempts.merge(lake.attempts()[["attempt_id", "close_code"]], on="attempt_id")
+    counts = attempts.loc[(attempts["close_code"] == 1006) & (attempts["side"] == "client"), "cause"].value_counts()
+    assert {share.key: share.count for share in found.causes} == counts.to_dict()
+    assert {share.total for share in found.causes} == {counts.sum()}
+
+
+def test_the_short_page_tells_what_to_do_and_ends_there(lake: Lake) -> None:
+    page = render(explain(1006, lake), 80, is_full=False)
+    assert "wslog diagnose --lake" in page.split("DO THIS")[1].split("2.")[0]
+    shown = {
+        line[:2]
+        for line in page.split("A  IT NEVER OPENED")[1].splitlines()
+        if line[:1] in "AB" and line[1:2].isdigit()
+    }
+    # the demo's lake has blocked networks, idle timeouts, mobile losses and the like; nothing of Cloudflare or compression
+    assert {"A2", "B1"} <= shown and not {"A4", "B5", "B6"} & shown
+    assert page.splitlines()[-1] == "  $ wslog explain 1006 --full" and "SOURCES" not in page
+    assert len(page.splitlines()) <= 100
+    bare = render(explain(1006, lang="zh"), 80, is_full=False)
+    assert bare.splitlines()[-1] == "  $ wslog explain 1006 --lang zh --full" and "B6" in bare.split("B  ")[1]
+
+
 def test_the_sixty_second_peak_matches(lake: Lake) -> None:
     found = explain(1006, lake)
     assert found.evidence is not None
@@ -99,7 +124,9 @@ def test_commands_name_the_lake_and_run(lake: Lake) -> None:
         verb, options = words[1], words[2:]
         by = options[options.index("--by") + 1].split(",") if "--by" in options else []
         if verb == "table":
-            assert len(getattr(lake, options[0])()) > 0
+            assert list(getattr(lake, options[0])().columns)
+        elif verb == "diagnose":
+            assert len(lake.diagnose().attempts) > 0
         else:
             assert len(getattr(lake, verb.replace("-", "_"))(by=by)) > 0, command
 

@@ -221,13 +221,14 @@ def explain(
         Path | None, typer.Option("--lake", help="Say also what this lake shows about it.", show_default=False)
     ] = None,
     lang: Annotated[str | None, typer.Option("--lang", help="en or zh; else from LC_ALL, LC_MESSAGES, LANG.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="1006: also services, timeouts, snippets, sources.")] = False,
     output: Annotated[str, typer.Option("--output", "-o", help="table or json.")] = "table",
     json: JsonOption = False,
 ) -> None:
     """Say what a close code means, what causes it and what to do next."""
     from wslog.cli.explaining import explain_code
 
-    explain_code(code, lake, lang, choose(output, json, ("table", "json")))
+    explain_code(code, lake, lang, choose(output, json, ("table", "json")), full)
 
 
 @app.command()

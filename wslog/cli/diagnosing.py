@@ -77,18 +77,19 @@ def as_json(found: Diagnosis) -> str:
     frames: dict[str, Any] = {name: getattr(found, name) for name in names}
     if found.story is not None:
         frames["story"] = found.story
-    return json.dumps({name: json.loads(to_json(frame)) for name, frame in frames.items()}, indent=1)
+    told = {name: json.loads(to_json(frame)) for name, frame in frames.items()}
+    return json.dumps({"limits": found.limits, **told}, indent=1)
 
 
 def findings_text(found: Diagnosis) -> str:
     """Return what was found: what, how many, how sure, what to change."""
     total = len(found.attempts)
     if not total:
-        return "no abnormal end and no failed connect in this selection\n"
+        lines = ["no abnormal end and no failed connect in this selection"]
+        return "\n".join(lines + [line for text in found.limits for line in textwrap.wrap(text, _WIDTH)]) + "\n"
     sides = ", ".join(f"{count:,} in {side} logs" for side, count in found.attempts["side"].value_counts().items())
     lines = [f"{total:,} abnormal ends and failed connects ({sides})"]
-    if not (found.attempts["side"] == "client").any():
-        lines.append("No client log: clients that could not reach these servers are not in it.")
+    lines += [line for text in found.limits for line in textwrap.wrap(text, _WIDTH)]
     if found.findings.empty:
         lines.append("Nothing stands out: too little evidence for any cause, or none.")
     for number, row in enumerate(found.findings.head(_SHOWN).to_dict("records"), 1):

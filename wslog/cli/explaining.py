@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _WIDEST = 100
 
 
-def explain_code(code: str, lake: Path | None, lang: str | None, kind: str) -> None:
+def explain_code(code: str, lake: Path | None, lang: str | None, kind: str, is_full: bool = False) -> None:
     """Explain a close code or an HTTP status, with what a lake shows about it when there is one.
 
     Parameters
@@ -29,6 +29,8 @@ def explain_code(code: str, lake: Path | None, lang: str | None, kind: str) -> N
         ``en`` or ``zh``; told from ``LC_ALL``, ``LC_MESSAGES`` and ``LANG`` otherwise.
     kind : str
         ``table`` (text) or ``json``.
+    is_full : bool
+        Print also what follows the causes of 1006.
 
     Raises
     ------
@@ -41,7 +43,7 @@ def explain_code(code: str, lake: Path | None, lang: str | None, kind: str) -> N
         text = json.dumps(found.to_dict(), indent=1, allow_nan=False) + "\n"
     else:
         width = shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 80
-        text = render(found, min(width, _WIDEST))
+        text = render(found, min(width, _WIDEST), is_full)
     try:
         sys.stdout.write(text)
         sys.stdout.flush()

@@ -17,7 +17,8 @@ import pandas as pd
 
 from wslog.diagnosis import blocked, carrier, clock, direct, handover, herds, idle, patterns, sleep
 from wslog.diagnosis.herd_measures import measure
-from wslog.diagnosis.model import FINDING_COLUMNS, Finding, Herd, Hits, Observed
+from wslog.diagnosis.limits import limits
+from wslog.diagnosis.model import FINDING_COLUMNS, Finding, Herd, Hits, Observed, named
 from wslog.diagnosis.rules import precedence, rule
 from wslog.intervals import MOMENTS
 from wslog.metrics.frames import arrange, proportions, select
@@ -62,6 +63,8 @@ class Diagnosis:
         The table ``herds``: one row per herd of losses (:func:`wslog.diagnosis.herd_measures.measure`).
     story : pandas.DataFrame or None
         With ``session``: what happened in it, in order of time (:func:`wslog.diagnosis.story.tell`).
+    limits : tuple of str
+        What these logs cannot show (:func:`wslog.diagnosis.limits.limits`).
     """
 
     causes: pd.DataFrame
@@ -69,6 +72,7 @@ class Diagnosis:
     attempts: pd.DataFrame
     herds: pd.DataFrame
     story: pd.DataFrame | None = None
+    limits: tuple[str, ...] = ()
 
 
 def diagnose(
@@ -120,7 +124,9 @@ def diagnose(
         story = _story(engine, session, attempts)
         attempts = attempts[attempts["session_key"] == session].reset_index(drop=True)
     causes = _causes(seen, attempts, groups, selection.by, session is not None)
-    return Diagnosis(causes, _findings(findings), attempts, measure(engine, selection, seen, together), story)
+    return Diagnosis(
+        causes, _findings(findings), attempts, measure(engine, selection, seen, together), story, limits(seen.totals)
+    )
 
 
 def observe(engine: Engine, selection: Selection) -> Observed:
@@ -219,7 +225,6 @@ def label(seen: Observed, hits: Sequence[Hits]) -> pd.DataFrame:
 
 def _bare(seen: Observed) -> npt.NDArray[Any]:
     """Return what is known of a case that nothing explains: its outcome, code and error class."""
-    from wslog.diagnosis.model import named
 
     every = np.ones(len(seen.cases), dtype=bool)
     names = ("outcome", "close_code", "error_class", "lifetime_s", "silence_s")

@@ -74,7 +74,12 @@ def _close(number: int, lang: str, where: str | None, evidence: Evidence | None)
         usually=tuple(text["usually"]),
         steps=tuple(text["do"]),
         commands=_commands(
-            (f"wslog explain {number} --lake {{lake}}", "wslog close-codes --lake {lake} --by network_type"), where
+            (
+                f"wslog explain {number} --lake {{lake}}",
+                "wslog diagnose --lake {lake}",
+                "wslog close-codes --lake {lake} --by network_type",
+            ),
+            where,
         ),
         services=_services(number, lang),
         causes=_causes(lang, where) if is_1006 else (),
@@ -165,6 +170,7 @@ def _causes(lang: str, where: str | None) -> tuple[Cause, ...]:
                 commands,
                 text["change"],
                 cause["source"],
+                tuple(cause["diagnosed"]),
             )
         )
     return tuple(found)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,6 +23,8 @@ from wslog.safe_text import terminal
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from wslog.diagnosis import Diagnosis
 
 MIN_EXCESS = 8
 """Durations above the background below which nothing is said."""
@@ -55,14 +58,24 @@ class CodeLake(Protocol):
     def close_codes(self, by: Sequence[str] = ()) -> pd.DataFrame:
         """Return one row per group, side, close code and source of the code."""
 
+    def diagnose(self, by: Sequence[str] = ()) -> Diagnosis:
+        """Return the causes."""
+
 
 def observe(lake: CodeLake, number: int, is_status: bool) -> Evidence:
     """Return what the lake shows about a close code, or about an HTTP status of handshakes."""
     attempts = lake.attempts()
     if is_status:
-        return of_status(number, attempts)
-    frames = {name: lake.close_codes(by=[name]) for name in ("is_opened", "network_type", "iso_week")}
-    return of_code(number, attempts, lake.close_codes(), frames)
+        found = of_status(number, attempts)
+    else:
+        frames = {name: lake.close_codes(by=[name]) for name in ("is_opened", "network_type", "iso_week")}
+        found = of_code(number, attempts, lake.close_codes(), frames)
+    if found.side is None:
+        return found
+    name = "http_status" if is_status else "close_code"
+    causes = lake.diagnose(by=[name]).causes
+    mine = causes[(causes[name] == number).fillna(False) & (causes["side"] == found.side) & (causes["numerator"] > 0)]
+    return replace(found, causes=_shares(mine, "cause", by_count=True))
 
 
 def of_code(number: int, attempts: pd.DataFrame, overall: pd.DataFrame, by: dict[str, pd.DataFrame]) -> Evidence:

@@ -45,12 +45,21 @@ def lake_lines(e: Explanation, words: dict[str, Any], width: int) -> list[str]:
             "" if n else head["reasons"], say["reason"].format(count=f"{count:,}", text=text), width, 2, _COLUMN
         )
     ]
-    rows = _table(head["networks"], found.networks, words["network"], say)
-    rows += _table(head["weeks"], found.weeks[-_WEEKS:], {}, say)
+    rows = _table(head["causes"], found.causes, {c: _labelled(c, name, e) for c, name in words["cause"].items()}, say)
+    rows += _table(head["networks"], found.networks, words["network"], say)
+    # a client whose clock is years off makes weeks of its own: those that can be judged come first
+    judged = [week for week in found.weeks if week.value is not None] or list(found.weeks)
+    rows += _table(head["weeks"], tuple(judged[-_WEEKS:]), {}, say)
     lines += columns(rows, width, 2, 1)
-    if len(found.weeks) > _WEEKS:
-        lines += hang("", say["no_more"].format(count=len(found.weeks) - _WEEKS), width, 2, _COLUMN)
+    if len(found.weeks) > len(judged[-_WEEKS:]):
+        lines += hang("", say["no_more"].format(count=len(found.weeks) - len(judged[-_WEEKS:])), width, 2, _COLUMN)
     return lines
+
+
+def _labelled(cause: str, name: str, e: Explanation) -> str:
+    """Return a diagnosed cause's name with the label it has in the tree of causes, if there is one."""
+    label = next((c.label for c in e.causes if cause in c.diagnosed), "")
+    return f"{name} ({label})" if label else name
 
 
 def _absent(e: Explanation, found: Evidence, say: dict[str, str], width: int) -> list[str]:

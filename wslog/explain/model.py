@@ -37,7 +37,10 @@ class ServiceMeaning:
 
 @dataclass(frozen=True)
 class Cause:
-    """One possible cause: in short, the sign in the logs, the commands that look for it, and what to change."""
+    """One possible cause: in short, the sign in the logs, the commands that look for it, and what to change.
+
+    ``diagnosed`` are the causes of ``wslog diagnose`` that it stands for.
+    """
 
     label: str
     id: str
@@ -48,6 +51,7 @@ class Cause:
     commands: tuple[str, ...]
     change: str
     source: str
+    diagnosed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,9 @@ class Evidence:
     opened, never_opened : float
     networks, weeks : tuple of Share
         Key is the network type or the ISO week.
+    causes : tuple of Share
+        Key is the cause (:data:`wslog.diagnosis.CAUSES`): its share of the abnormal ends and failed connects with the code;
+        most common first, those that do not occur left out.
     duration_count : int
         Opened attempts with the code and a known lifetime.
     timeout_state : str
@@ -153,6 +160,7 @@ class Evidence:
     never_opened: float = 0
     networks: tuple[Share, ...] = ()
     weeks: tuple[Share, ...] = ()
+    causes: tuple[Share, ...] = ()
     duration_count: int = 0
     timeout_state: str = "insufficient"
     matches: tuple[Match, ...] = ()

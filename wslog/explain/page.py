@@ -13,7 +13,7 @@ _COLUMN = 12
 MIN_WIDTH = 50
 
 
-def render(explanation: Explanation, width: int = 80) -> str:
+def render(explanation: Explanation, width: int = 80, is_full: bool = True) -> str:
     """Return the answer as lines of at most ``width`` cells (50 at least), without escape sequences.
 
     Parameters
@@ -21,6 +21,9 @@ def render(explanation: Explanation, width: int = 80) -> str:
     explanation : Explanation
     width : int
         Columns of the terminal. A shell command or a configuration line is never broken inside a word.
+    is_full : bool
+        Else the page of a code with a tree of causes stops after the causes (with a lake: those found in it), so that what
+        to do next is not scrolled away; it names the command that tells the rest.
 
     Returns
     -------
@@ -33,18 +36,24 @@ def render(explanation: Explanation, width: int = 80) -> str:
     sections = [_top(e, words, width)]
     if e.evidence is not None:
         sections.append(lake_lines(e, words, width))
+    is_short = bool(e.causes) and not is_full
+    shown = _found(e) if is_short else e.causes
     sections.append(
-        [words["head"]["do"], *(_find(e, width) if e.causes else [*_numbered(e.steps, width), *_look(e, words, width)])]
+        [
+            words["head"]["do"],
+            *(_find(e, shown, width) if e.causes else [*_numbered(e.steps, width), *_look(e, words, width)]),
+        ]
     )
     if e.usually:
         sections.append(
             [words["head"]["usually"], *(line for text in e.usually for line in hang("-", text, width, 2, 4))]
         )
-    sections += [_causes(e, group, words, width) for group in ("never_opened", "opened") if e.causes]
-    sections += [
-        part for part in (_services(e, words, width), _timeouts(e, words, width), _snippets(e, words, width)) if part
-    ]
-    sections.append(_sources(e, words, width))
+    sections += [part for group in ("never_opened", "opened") if (part := _causes(shown, group, words, width))]
+    if is_short:
+        sections.append(_more(e, words, width))
+    else:
+        rest = (_services(e, words, width), _timeouts(e, words, width), _snippets(e, words, width))
+        sections += [*(part for part in rest if part), _sources(e, words, width)]
     return "\n\n".join("\n".join(section) for section in sections) + "\n"
 
 
@@ -78,20 +87,32 @@ def _look(e: Explanation, words: dict[str, Any], width: int) -> list[str]:
     return [*hang("", words["head"]["look" if e.evidence is None else "look_lake"], width, 2, 2), *lines]
 
 
-def _find(e: Explanation, width: int) -> list[str]:
+def _find(e: Explanation, shown: tuple[Cause, ...], width: int) -> list[str]:
     """Return the steps of a code that has a tree of causes: look, then find the sign in a list."""
     look, find = e.steps
-    lines = [*_numbered((look,), width), *command_lines(f"$ {e.commands[0]}", width, 5)] if e.evidence is None else []
-    lines += hang("2." if lines else "1.", find, width, 2, 5)
-    return lines + [line for cause in e.causes for line in hang(cause.label, cause.short, width, 5, 9)]
+    if e.evidence is not None:
+        # what the lake shows is told already: go on with the causes one by one
+        look = data(f"{e.lang}/words")["head"]["diagnose"]
+    command = e.commands[0] if e.evidence is None else e.commands[1]
+    lines = [*_numbered((look,), width), *command_lines(f"$ {command}", width, 5)]
+    lines += hang("2.", find, width, 2, 5)
+    return lines + [line for cause in shown for line in hang(cause.label, cause.short, width, 5, 9)]
 
 
-def _causes(e: Explanation, group: str, words: dict[str, Any], width: int) -> list[str]:
-    lines = [words["group"][group]]
-    for cause in e.causes:
-        if cause.group == group:
-            lines += _cause(cause, words["head"], width)
-    return lines
+def _found(e: Explanation) -> tuple[Cause, ...]:
+    """Return the causes to tell in short: those the lake shows, all when it shows none or there is none."""
+    diagnosed = set() if e.evidence is None else {share.key for share in e.evidence.causes}
+    return tuple(cause for cause in e.causes if diagnosed & set(cause.diagnosed)) or e.causes
+
+
+def _more(e: Explanation, words: dict[str, Any], width: int) -> list[str]:
+    command = f"wslog explain {e.code}{'' if e.lang == 'en' else f' --lang {e.lang}'} --full"
+    return [*hang("", words["head"]["more"].format(code=e.code), width, 0, 2), f"  $ {command}"]
+
+
+def _causes(causes: tuple[Cause, ...], group: str, words: dict[str, Any], width: int) -> list[str]:
+    lines = [line for cause in causes if cause.group == group for line in _cause(cause, words["head"], width)]
+    return [words["group"][group], *lines] if lines else []
 
 
 def _cause(cause: Cause, head: dict[str, str], width: int) -> list[str]:
