@@ -1,0 +1,215 @@
+"""Tuning of one group of outages: estimate, recommend, replay; rows for the frames of a tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from wslog.policy.estimate import Estimate
+from wslog.policy.figures import FIGURES, Figure, figures, record
+from wslog.policy.figures import _Table as ReplayTable
+from wslog.policy.frontier import frontier
+from wslog.policy.model import FloatArray
+from wslog.policy.policies import Policy
+from wslog.policy.recommended import NAME, Recommended, policy_of_waits, recommended
+from wslog.policy.replay import Response, respond
+from wslog.policy.schedule import BANDWIDTH, JITTER, Schedule, Terms, best_schedule
+from wslog.policy.tuning_curves import differences, recovery, survival
+
+CURVE_POINTS = 160
+MOST_ATTEMPTS_SHOWN = 40
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A policy and its role."""
+
+    policy: Policy
+    role: str
+
+
+@dataclass(frozen=True)
+class GroupTuning:
+    """What is known and recommended for one group.
+
+    Parameters
+    ----------
+    key : dict
+        Grouping columns and values.
+    estimate : Estimate
+    compared : tuple of Compared
+        The policy in place first; without the recommended one.
+    price_s : float
+    seed : int
+    """
+
+    key: Mapping[str, Any]
+    estimate: Estimate
+    compared: tuple[Compared, ...]
+    price_s: float
+    seed: int
+
+    @cached_property
+    def terms(self) -> Terms:
+        """What schedules are judged by."""
+        conditions = self.estimate.conditions
+        fail_s = float(np.median(conditions.fast_s))
+        return Terms(self.price_s, self.failure_ratio, self.estimate.horizon_s, min(fail_s, 5.0))
+
+    @property
+    def failure_ratio(self) -> float:
+        """The chance that an attempt fails although the network is back."""
+        return min(self.estimate.weights.failure_ratio, 0.9)
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        """The best schedule on the smoothed estimate."""
+        terms = self.terms
+        return best_schedule(
+            self.estimate.websocket, terms.failure_ratio, terms.price_s, terms.horizon_s, terms.fail_s, seed=self.seed
+        )
+
+    @property
+    def current(self) -> Policy | None:
+        """The policy in place."""
+        policy = self.compared[0].policy
+        return policy if self.compared[0].role == "current" else None
+
+    @cached_property
+    def proposed(self) -> Recommended | None:
+        """The schedule as a policy."""
+        return recommended(self.schedule, self.current)
+
+    @cached_property
+    def everyone(self) -> tuple[Compared, ...]:
+        """All policies, the recommended one after the one in place."""
+        if self.proposed is None:
+            return self.compared
+        return (*self.compared[:1], Compared(self.proposed, "recommended"), *self.compared[1:])
+
+    @cached_property
+    def responses(self) -> dict[str, Response]:
+        """Replays by policy."""
+        return {one.policy.name: self.respond(one.policy) for one in self.everyone}
+
+    def respond(self, policy: Policy) -> Response:
+        """Replay a policy on this group's outages."""
+        estimate = self.estimate
+        return respond(policy, estimate.rows, estimate.conditions, self.failure_ratio, estimate.horizon_s, self.seed)
+
+    @cached_property
+    def figures(self) -> dict[str, list[Figure]]:
+        """Figures by policy."""
+        return {name: figures(self.estimate, response) for name, response in self.responses.items()}
+
+    @cached_property
+    def gains(self) -> list[Figure]:
+        """The recommended policy less the one in place; empty without either."""
+        if self.proposed is None or self.current is None:
+            return []
+        mine, theirs = self.proposed.name, self.current.name
+        return differences(
+            self.estimate, self.responses[mine], self.responses[theirs], self.figures[mine], self.figures[theirs]
+        )
+
+    def draws(self, name: str, count: int, rng: np.random.Generator) -> FloatArray:
+        """Return (count,) downtimes in seconds under a policy, up to the horizon, as estimated."""
+        response = self.responses[name]
+        table = ReplayTable(response, self.estimate.rows.count)
+        chance = table.ratio(self.estimate.weights.failure_ratio) * self.estimate.weights.row[response.row]
+        return rng.choice(table.capped, count, p=chance / chance.sum())
+
+    # --- rows of the frames ---
+
+    def counts(self) -> dict[str, Any]:
+        """Return what the figures rest on."""
+        return {
+            "outage_count": self.estimate.outage_count,
+            "session_count": self.estimate.session_count,
+            "state": "ok",
+        }
+
+    def policy_rows(self) -> list[dict[str, Any]]:
+        """Return the rows of ``policies``."""
+        return [
+            {**self.key, "policy": one.policy.name, "role": one.role, **record(figure), **self.counts()}
+            for one in self.everyone
+            for figure in self.figures[one.policy.name]
+        ]
+
+    def gain_rows(self) -> list[dict[str, Any]]:
+        """Return the rows of ``gains``."""
+        return [
+            {**self.key, "policy": NAME, "role": "recommended", **record(figure), **self.counts()}
+            for figure in self.gains
+        ]
+
+    def outage_rows(self) -> list[dict[str, Any]]:
+        """Return the rows of ``outages``."""
+        at = self._times()
+        value, low, high, status = survival(self.estimate, at)
+        count = self.estimate.outage_count
+        return [
+            {**self.key, "at_s": t, "not_back_ratio": v, "low": a, "high": b, "status": s, "outage_count": count}
+            for t, v, a, b, s in zip(at.tolist(), value.tolist(), low.tolist(), high.tolist(), status, strict=True)
+        ]
+
+    def recovery_rows(self, names: Sequence[str]) -> list[dict[str, Any]]:
+        """Return the rows of ``recovery`` for some policies."""
+        at, roles = self._times(), {one.policy.name: one.role for one in self.everyone}
+        rows = []
+        for name in names:
+            if name not in self.responses:
+                continue
+            value, low, high, status = recovery(self.estimate, self.responses[name], at)
+            shown = {**self.key, "policy": name, "role": roles[name]}
+            rows += [
+                {**shown, "at_s": t, "recovered_ratio": v, "low": a, "high": b, "status": s}
+                for t, v, a, b, s in zip(at.tolist(), value.tolist(), low.tolist(), high.tolist(), status, strict=True)
+            ]
+        return rows
+
+    def _times(self) -> FloatArray:
+        return np.geomspace(0.05, self.estimate.horizon_s, CURVE_POINTS)
+
+    def schedule_rows(self) -> list[dict[str, Any]]:
+        """Return the rows of ``schedules``: nominal starts, as if attempts failed at once."""
+        rows = []
+        for one in self.everyone:
+            delays = np.asarray(one.policy.first_delays(MOST_ATTEMPTS_SHOWN), np.float64).reshape(-1, 2)
+            low, high = delays.T
+            middle = np.cumsum((low + high) / 2 + self.terms.fail_s) - self.terms.fail_s
+            spread = np.sqrt(np.cumsum((high - low) ** 2 / 12))
+            for number, (start, error) in enumerate(zip(middle.tolist(), spread.tolist(), strict=True), 1):
+                if start >= self.estimate.horizon_s:
+                    break
+                shown = {**self.key, "policy": one.policy.name, "role": one.role, "attempt_number": number}
+                rows.append(
+                    {**shown, "start_s": start, "start_low_s": max(start - error, 0.0), "start_high_s": start + error}
+                )
+        return rows
+
+    def frontier_rows(self) -> list[dict[str, Any]]:
+        """Return the rows of ``frontier``, each schedule replayed like the policies it is drawn beside."""
+        found = frontier(self.estimate.websocket.smoothed(BANDWIDTH), self.terms, jitter=JITTER, seed=self.seed)
+        rows = []
+        for price, starts in zip(found.price_s.tolist(), found.starts_s, strict=True):
+            if not len(starts):
+                continue
+            waits = np.diff(starts, prepend=0.0)
+            waits[1:] = np.maximum(waits[1:] - self.terms.fail_s, 0.0)
+            response = self.respond(policy_of_waits(tuple(waits.tolist()), found.jitter, len(waits)))
+            table = ReplayTable(response, self.estimate.rows.count)
+            means = table.means(self.estimate.weights.failure_ratio) @ self.estimate.weights.row
+            named = dict(zip((name for name in FIGURES if name in MEAN_FIGURES), means.tolist(), strict=True))
+            rows.append(
+                {**self.key, "price_s": price, **{n: named[n] for n in ("attempt_count_mean", "downtime_mean_s")}}
+            )
+        return rows
+
+
+MEAN_FIGURES = tuple(name for name in FIGURES if name not in ("downtime_p50_s", "downtime_p95_s"))
