@@ -246,8 +246,8 @@ def frontier(frontier: pd.DataFrame, policies: pd.DataFrame, by: Sequence[str] =
     Returns
     -------
     Figure
-        A panel per group with the frontier as a line. A policy is a point with its 95 % intervals, or, where the logs only
-        bound it, a box between its bounds.
+        A panel per group with the frontier as a line. The policy in place and the recommended one are points with their
+        95 % intervals, or, where the logs only bound them, boxes between their bounds; presets are points.
     """
     shown_groups = groups(policies, by)[:MAX_PANELS]
     if not shown_groups:
@@ -295,26 +295,37 @@ def _frontier_panel(axes: Axes, curve: pd.DataFrame | None, rows: list[Estimate]
         axes.plot(x, y, color=INK, linewidth=1.4, zorder=2)
         ends += [(float(a), float(b)) for a, b in zip(x, y, strict=True) if np.isfinite(a + b)]
     line_count = len(ends)
+    spans = {
+        name: (both, (*_sides(both["attempt_count_mean"]), *_sides(both["downtime_mean_s"])))
+        for name, both in whole.items()
+    }
+    main = [sides for both, sides in spans.values() if both["downtime_mean_s"].role != "preset"]
+    # a policy that hardly tries would squeeze all others into a corner
+    far_x = 3 * max([x for x, _ in ends] + [right for _, right, _, _ in main], default=np.inf)
+    far_y = 3 * max([y for _, y in ends] + [high for _, _, _, high in main], default=np.inf)
     placed: list[Named] = []
-    hidden = 0
-    for name, both in whole.items():
+    boxed = outside = 0
+    for name, (both, (left, right, low, high)) in spans.items():
         x_at, y_at = both["attempt_count_mean"], both["downtime_mean_s"]
-        is_box = x_at.is_bound or y_at.is_bound
-        if is_box and x_at.role == "preset":
-            hidden += 1  # a dozen boxes on top of one another say nothing
+        is_preset, is_box = x_at.role == "preset", x_at.is_bound or y_at.is_bound
+        if is_preset and is_box:
+            boxed += 1  # a dozen boxes on top of one another say nothing
             continue
-        (left, right), (low, high) = _sides(x_at), _sides(y_at)
-        ends += [(left, low), (right, high)]
+        if is_preset and ((x_at.value or 0) > far_x or (y_at.value or 0) > far_y or not x_at.value):
+            outside += 1
+            continue
         if is_box:
+            ends += [(left, low), (right, high)]
             _bound_box(axes, x_at.role, left, right, low, high)
             placed.append(((left, low), name, x_at.role))
         elif x_at.value is not None and y_at.value is not None:
+            ends += [(x_at.value, y_at.value)] if is_preset else [(left, low), (right, high)]
             _policy_point(axes, x_at, y_at)
             placed.append(((x_at.value, y_at.value), name, x_at.role))
     _frontier_axes(axes, [x for x, _ in ends], [y for _, y in ends])
-    if hidden:
-        words = f"{plural(hidden, 'preset')}: only bounds are known, see the table"
-        axes.text(0.99, 0.98, words, transform=axes.transAxes, ha="right", va="top", fontsize=7, color=QUIET)
+    said = [(boxed, "only bounds are known"), (outside, "beyond these axes")]
+    words = "; ".join(f"{plural(count, 'preset')}: {why}" for count, why in said if count)
+    axes.text(0.99, 0.98, words, transform=axes.transAxes, ha="right", va="top", fontsize=7, color=QUIET)
     return placed, ends[:line_count]
 
 
@@ -342,17 +353,17 @@ def _policy_point(axes: Axes, x: Estimate, y: Estimate) -> None:
         return
     is_main = x.role in ("current", "recommended")
     colour, marker, _ = {"current": CURRENT, "recommended": RECOMMENDED}.get(x.role, (QUIET, "^", ""))
-    (left, right), (low, high) = _sides(x), _sides(y)
-    axes.errorbar(
+    if is_main:
+        (left, right), (low, high) = _sides(x), _sides(y)
+        axes.hlines(y.value, left, right, color=colour, linewidth=1.2, zorder=5)
+        axes.vlines(x.value, low, high, color=colour, linewidth=1.2, zorder=5)
+    axes.plot(
         [x.value],
         [y.value],
-        xerr=[[max(x.value - left, 0.0)], [max(right - x.value, 0.0)]],
-        yerr=[[max(y.value - low, 0.0)], [max(high - y.value, 0.0)]],
-        fmt=marker,
+        marker,
         color=colour,
         markersize=7.5 if is_main else 4.5,
-        elinewidth=1.2 if is_main else 0.6,
-        zorder=5 if is_main else 4,
+        zorder=6 if is_main else 4,
         markeredgecolor="white",
         markeredgewidth=0.6,
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from wslog.policy.advice import MIN_OUTAGES
 from wslog.policy.estimate import Estimate
 from wslog.policy.figures import FIGURES, Figure, figures, record
 from wslog.policy.figures import _Table as ReplayTable
@@ -42,9 +43,11 @@ class GroupTuning:
         Grouping columns and values.
     estimate : Estimate
     compared : tuple of Compared
-        The policy in place first; without the recommended one.
+        Those that curves are wanted of, the policy in place first; without the recommended one.
     price_s : float
     seed : int
+    excluded_count : float
+        Outages left out as evidence.
     """
 
     key: Mapping[str, Any]
@@ -52,6 +55,7 @@ class GroupTuning:
     compared: tuple[Compared, ...]
     price_s: float
     seed: int
+    excluded_count: float = 0.0
 
     @cached_property
     def terms(self) -> Terms:
@@ -81,8 +85,8 @@ class GroupTuning:
 
     @cached_property
     def proposed(self) -> Recommended | None:
-        """The schedule as a policy."""
-        return recommended(self.schedule, self.current)
+        """The schedule as a policy; None with too few outages to make one on, or where no attempt is worth its price."""
+        return None if self.estimate.outage_count < MIN_OUTAGES else recommended(self.schedule, self.current)
 
     @cached_property
     def everyone(self) -> tuple[Compared, ...]:
@@ -130,16 +134,16 @@ class GroupTuning:
         return {
             "outage_count": self.estimate.outage_count,
             "session_count": self.estimate.session_count,
+            "excluded_count": self.excluded_count,
             "state": "ok",
         }
 
     def policy_rows(self) -> list[dict[str, Any]]:
-        """Return the rows of ``policies``."""
-        return [
-            {**self.key, "policy": one.policy.name, "role": one.role, **record(figure), **self.counts()}
-            for one in self.everyone
-            for figure in self.figures[one.policy.name]
-        ]
+        """Return the rows of the recommended policy."""
+        if self.proposed is None:
+            return []
+        shown = {**self.key, "policy": self.proposed.name, "role": "recommended"}
+        return [{**shown, **record(figure), **self.counts()} for figure in self.figures[self.proposed.name]]
 
     def gain_rows(self) -> list[dict[str, Any]]:
         """Return the rows of ``gains``."""
@@ -158,15 +162,13 @@ class GroupTuning:
             for t, v, a, b, s in zip(at.tolist(), value.tolist(), low.tolist(), high.tolist(), status, strict=True)
         ]
 
-    def recovery_rows(self, names: Sequence[str]) -> list[dict[str, Any]]:
-        """Return the rows of ``recovery`` for some policies."""
-        at, roles = self._times(), {one.policy.name: one.role for one in self.everyone}
+    def recovery_rows(self) -> list[dict[str, Any]]:
+        """Return the rows of ``recovery``."""
+        at = self._times()
         rows = []
-        for name in names:
-            if name not in self.responses:
-                continue
-            value, low, high, status = recovery(self.estimate, self.responses[name], at)
-            shown = {**self.key, "policy": name, "role": roles[name]}
+        for one in self.everyone:
+            value, low, high, status = recovery(self.estimate, self.responses[one.policy.name], at)
+            shown = {**self.key, "policy": one.policy.name, "role": one.role}
             rows += [
                 {**shown, "at_s": t, "recovered_ratio": v, "low": a, "high": b, "status": s}
                 for t, v, a, b, s in zip(at.tolist(), value.tolist(), low.tolist(), high.tolist(), status, strict=True)

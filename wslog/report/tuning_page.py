@@ -7,6 +7,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from wslog.charts.tuning_words import groups
+from wslog.charts.words import duration, plural
 from wslog.policy.tune import Tuning
 from wslog.report import tuning_sections as parts
 from wslog.report.blocks import shown
@@ -54,7 +56,7 @@ def render_tuning(tuning: Tuning) -> tuple[str, dict[str, bytes]]:
     )
     page = environment.get_template("tuning.html.jinja").render(
         title="The reconnect policy",
-        when=f"In place now: {shown(tuning.current, 80)}",
+        when=_about(tuning),
         lead="",
         banners=_banners(tuning),
         summary=" ".join(words for _, words in parts.advice_of(tuning, "summary")),
@@ -65,6 +67,16 @@ def render_tuning(tuning: Tuning) -> tuple[str, dict[str, bytes]]:
         version=__version__,
     )
     return page, gallery.charts
+
+
+def _about(tuning: Tuning) -> str:
+    """Return what was compared on what, in one line."""
+    firsts = [group.rows.iloc[0] for group in groups(tuning.policies, tuning.by)]
+    outages = sum(int(first["outage_count"]) for first in firsts)
+    return (
+        f"In place now: {shown(tuning.current, 80)}. {plural(outages, 'outage')} of open connections, each followed for "
+        f"{duration(tuning.horizon_s)}; an attempt counts as {duration(tuning.price_s)} of downtime."
+    )
 
 
 def _banners(tuning: Tuning) -> list[str]:

@@ -44,18 +44,20 @@ CARD_FIGURES = (
     "attempt_count_mean",
 )
 MAX_CARDS = 12
-MAX_OPEN = 12
+MAX_OPEN = 16
 
 
 @dataclass
 class Assumptions:
-    """The assumptions of the page, numbered in order of appearance."""
+    """The assumptions of the page, numbered in order of appearance; one figure may rest on several."""
 
     numbers: dict[str, int] = field(default_factory=dict)
 
     def name(self, words: str) -> str:
-        """Return ``A1`` for an assumption, empty for none."""
-        return f"A{self.numbers.setdefault(words, len(self.numbers) + 1)}" if words else ""
+        """Return ``A1`` for an assumption, ``A1 A3`` for two that a semicolon separates, empty for none."""
+        parts = [part.strip() for part in words.split(";") if part.strip()]
+        numbers = sorted({self.numbers.setdefault(part, len(self.numbers) + 1) for part in parts})
+        return " ".join(f"A{number}" for number in numbers)
 
 
 @dataclass(frozen=True)
@@ -248,19 +250,16 @@ def _has_anything(rows: list[Estimate], figure: str) -> bool:
 
 
 def in_order(rows: list[Estimate]) -> list[tuple[str, dict[str, Estimate]]]:
-    """Return the policies of one group with their figures: by role, then by mean downtime."""
+    """Return the policies of one group with their figures: by role, presets in the order of the frame."""
     by_policy: dict[str, dict[str, Estimate]] = {}
     for row in rows:
         by_policy.setdefault(row.policy, {})[row.figure] = row
-    return sorted(by_policy.items(), key=lambda item: _order(item[1]))
 
+    def rank(item: tuple[str, dict[str, Estimate]]) -> int:
+        role = next(iter(item[1].values())).role
+        return ROLES.index(role) if role in ROLES else len(ROLES)
 
-def _order(found: dict[str, Estimate]) -> tuple[int, float, str]:
-    first = next(iter(found.values()))
-    mean = found.get("downtime_mean_s")
-    ends = mean.ends if mean is not None else None
-    value = mean.value if mean is not None and mean.value is not None else ends[1] if ends else math.inf
-    return ROLES.index(first.role) if first.role in ROLES else len(ROLES), value, first.policy
+    return sorted(by_policy.items(), key=rank)
 
 
 @dataclass
@@ -297,7 +296,7 @@ def chart_sections(tuning: Tuning, gallery: Gallery) -> list[Section]:
             charts.frontier(tuning.frontier, tuning.policies, by),
             "Mean downtime against attempts per outage: best schedules, presets, current and recommended policy",
             f"On the line no schedule has less downtime for as few attempts. The recommended one counts an attempt as "
-            f"{duration(tuning.price_s)} of downtime. Bars are 95 % intervals. Part of the downtime is the outage itself: no policy "
+            f"{duration(tuning.price_s)} of downtime. Crosses are 95 % intervals; those of the presets are in the table. Part of the downtime is the outage itself: no policy "
             "can be faster than the network.",
         )
     )
@@ -372,13 +371,17 @@ def observed_section(tuning: Tuning) -> Section:
 
 
 def snippets_section(tuning: Tuning) -> Section | None:
-    """The recommended schedules as configuration."""
+    """The recommended schedules as settings and as configuration."""
     section = Section("config", "Put it in place")
     for group in groups(tuning.policies, tuning.by):
         code = _snippets(tuning, group.key)
-        if code and tuning.by:
+        settings = tuple(("", words) for _, words in advice_of(tuning, "setting", group.key))
+        if (code or settings) and tuning.by:
             section.blocks.append(Block("heading", text=group.label))
+        if settings:
+            section.blocks.append(Block("list", items=settings))
         section.blocks += code
+        section.blocks += [note(words) for _, words in advice_of(tuning, "basis", group.key)[:1]]
     return section if section.blocks else None
 
 
@@ -388,7 +391,8 @@ def _snippets(tuning: Tuning, key: Key) -> list[Block]:
     for row in tuning.advice.to_dict("records"):
         if row["kind"] == "snippet" and advice_key(row, tuning.by) == key:
             lines = "\n".join(shown(line, 300) for line in str(row["text"]).splitlines())
-            found.append(Block("code", text=lines, summary=shown(row["title"], 60)))
+            title, _, limits = str(row["title"]).partition(": ")
+            found.append(Block("code", text=lines, summary=shown(title, 100), alt=shown(limits, 600)))
     return found
 
 

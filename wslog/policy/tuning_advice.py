@@ -1,0 +1,182 @@
+"""Advice of a tuning, as rows: what to change, what stays unknown, what would settle it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from wslog.policy.advice import Gain, Herd, Recommendation, recommend, waits_in_words
+from wslog.policy.estimate import Estimate
+from wslog.policy.figures import Figure
+from wslog.policy.gains_experiment import design_effect_of, experiment_size
+from wslog.policy.model import Outages
+from wslog.policy.schedule import BANDWIDTH
+from wslog.policy.tuning_group import GroupTuning
+
+QUANTITIES = {
+    "downtime_mean_s": "downtime_mean_s",
+    "attempt_count_mean": "attempts_mean",
+    "downtime_p50_s": "downtime_p50_s",
+    "downtime_p95_s": "downtime_p95_s",
+    "recovery_ratio": "recovery_ratio",
+}
+"""Figures whose gain is put into words, and what :mod:`wslog.policy.advice` calls them."""
+
+DRAWS = 20_000
+Row = dict[str, Any]
+
+
+def row(key: Mapping[str, Any], kind: str, title: str, text: str, is_general: bool = False) -> Row:
+    """Return one row of the advice frame."""
+    return {**key, "kind": kind, "title": title, "text": text, "is_general": is_general}
+
+
+def group_advice(name: str, group: GroupTuning, herd: Herd | None) -> list[Row]:
+    """Return what to do about one group that has enough outages."""
+    current = group.current.name if group.current is not None else "the current policy"
+    estimate = group.estimate
+    found = recommend(
+        name,
+        group.schedule,
+        estimate.websocket.smoothed(BANDWIDTH),
+        [_gain(figure, group, current) for figure in group.gains if figure.name in QUANTITIES],
+        outages=estimate.outage_count,
+        sessions=estimate.session_count,
+        current=current,
+        herd=herd,
+    )
+    rows = [row(group.key, "change", _verdict(found, group), _words(found, group))]
+    if estimate.refusal:
+        text = f"{estimate.refusal[0].upper()}{estimate.refusal[1:]}: what they left behind is not known, so the tail is only bounded."
+        rows.append(row(group.key, "warning", "Tails refused.", text))
+    rows += [row(group.key, "setting", "", text) for text in found.settings]
+    rows += [row(group.key, "basis", "", text) for text in found.rests_on]
+    for library, made in (found.snippets or {}).items():
+        extra = (
+            f", costs {100 * made.extra_cost_ratio:.1f} % more than the schedule"
+            if made.extra_cost_ratio > 0.001
+            else ""
+        )
+        limits = f" ({'; '.join(made.limits)})" if made.limits else ""
+        rows.append(row(group.key, "snippet", f"{library}{extra}{limits}", made.code))
+    return rows + _unknown(group)
+
+
+def _gain(figure: Figure, group: GroupTuning, current: str) -> Gain:
+    ours = {f.name: f for f in group.figures[group.proposed.name]} if group.proposed is not None else {}
+    theirs = {f.name: f for f in group.figures[current]}
+    is_bound = figure.status == "bound"
+    ends = (figure.bound_low, figure.bound_high) if is_bound else (figure.ci_low, figure.ci_high)
+    return Gain(
+        QUANTITIES[figure.name],
+        theirs[figure.name].value,
+        ours[figure.name].value,
+        (figure.bound_low + figure.bound_high) / 2 if is_bound else figure.value,
+        *ends,
+        figure.status,
+        figure.assumption,
+    )
+
+
+def _verdict(found: Recommendation, group: GroupTuning) -> str:
+    """Return what the page says first: change only where something certain is won."""
+    if found.state != "ok":
+        return "Too few outages to recommend a schedule"
+    if group.proposed is None:
+        return "No retry is worth its price"
+    sure = {figure.name: figure for figure in group.gains}
+    better = [
+        name
+        for name, sign in (("downtime_mean_s", -1), ("recovery_ratio", 1), ("downtime_p50_s", -1))
+        if _wins(sure.get(name), sign)
+    ]
+    cheaper = _wins(sure.get("attempt_count_mean"), -1)
+    worse = _wins(sure.get("downtime_mean_s"), 1)
+    if better and not worse:
+        return "Change the schedule"
+    if cheaper and not worse:
+        return "Change the schedule: fewer attempts"
+    return "Keep the schedule: no certain gain in downtime" if group.gains else "A schedule for these outages"
+
+
+def _wins(figure: Figure | None, sign: int) -> bool:
+    """Whether a difference has this sign for certain: its interval, or all that its bounds leave open."""
+    if figure is None:
+        return False
+    return figure.ci_low > 0 if sign > 0 else figure.ci_high < 0
+
+
+def _words(found: Recommendation, group: GroupTuning) -> str:
+    if found.state != "ok" or group.proposed is None:
+        return found.headline
+    words = waits_in_words(group.schedule)
+    text = f"{words[0].upper()}{words[1:]}, each with {100 * group.schedule.jitter:.0f} % jitter."
+    if group.proposed.fallback is not None and group.proposed.polls_after is not None:
+        after = group.proposed.polls_after
+        text += (
+            f" From the {_ordinal(after)} failure on go over to {group.proposed.fallback.transport} as now, and go on trying the "
+            "WebSocket meanwhile."
+        )
+    return text
+
+
+def _ordinal(number: int) -> str:
+    return {1: "first", 2: "second", 3: "third"}.get(number, f"{number}th")
+
+
+def _unknown(group: GroupTuning) -> list[Row]:
+    """Return which figures are bounds, and which policies cannot be told from the recommended one."""
+    if group.proposed is None:
+        return []
+    mine = {figure.name: figure for figure in group.figures[group.proposed.name]}
+    open_names = [
+        name for name in ("recovery_ratio", "downtime_mean_s", "downtime_p95_s") if mine[name].status == "bound"
+    ]
+    if not open_names:
+        return []
+    reason = mine[open_names[0]].assumption
+    words = {
+        "recovery_ratio": "how many come back",
+        "downtime_mean_s": "the mean downtime",
+        "downtime_p95_s": "the 95th percentile",
+    }
+    text = f"Under the recommended schedule {_listed([words[name] for name in open_names])} cannot be told from these logs: {reason}."
+    last = _last_look_s(group.estimate)
+    if last is not None:
+        text += (
+            f" They do not look at outages after {last:.3g} s: schedules that differ only later look the same to them."
+        )
+    return [row(group.key, "unknown", "Only bounds.", text)]
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _last_look_s(estimate: Estimate) -> float | None:
+    """Return where the last gap begins, the one without an end; None where the log looks until the horizon."""
+    points = estimate.rows.points_s
+    tails = [points[w.row[estimate.rows.never + 1 :] > 0] for w in estimate.tail]
+    ends = [float(found.max()) for found in tails if len(found)]
+    return max(ends) if ends and max(ends) < estimate.horizon_s * 0.9 else None
+
+
+def experiment_advice(name: str, group: GroupTuning, outages: Outages, weeks: float | None, seed: int) -> list[Row]:
+    """Return how large an experiment between the two policies must be."""
+    if group.proposed is None or group.current is None:
+        return []
+    rng = np.random.default_rng((seed, 7))
+    now = group.draws(group.current.name, DRAWS, rng)
+    then = group.draws(group.proposed.name, DRAWS, rng)
+    effect = design_effect_of(outages.attempt_count.astype(np.float64), outages.cluster)
+    per_week = float(outages.weight.sum()) / weeks if weeks else None
+    found = experiment_size(now, then, "mean", design_effect=effect, outages_per_week=per_week)
+    return [row(group.key, "experiment", "Half of the sessions on each schedule.", found.sentence("downtime", " s"))]
+
+
+def advice_frame(by: Iterable[str], rows: list[Row]) -> pd.DataFrame:
+    """Return the advice as a frame."""
+    return pd.DataFrame(rows, columns=[*by, "kind", "title", "text", "is_general"])
