@@ -19,7 +19,7 @@ from tests.report.fake import HOSTILE
 from wslog.charts import tuning as charts
 from wslog.charts.style import png_bytes
 from wslog.charts.tuning_words import difference_text, estimates, signed_text, span
-from wslog.policy.tune import Tuning
+from wslog.policy.tuning import Tuning
 
 NBSP = "\u00a0"
 

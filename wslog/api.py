@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from wslog.explain.model import Explanation
     from wslog.intake.run import IngestReport
     from wslog.intake.source import IngestOptions
+    from wslog.policy.policies import Policy
+    from wslog.policy.tuning import Tuning
 
 
 def ingest(
@@ -324,6 +326,26 @@ class Lake:
         from wslog.diagnosis import diagnose
 
         return diagnose(self.engine, by, session, since, until, week, where)
+
+    def tune(
+        self,
+        by: Sequence[str] = ("network_type",),
+        policies: Sequence[str | Policy] = (),
+        price_s: float = 1.0,
+        *,
+        current: str | Policy | None = None,
+        horizon_s: float = 600.0,
+        seed: int = 0,
+        since: str | None = None,
+        until: str | None = None,
+        week: str | None = None,
+        where: str | None = None,
+    ) -> Tuning:
+        """Say what other reconnect policies would have done and which to take; see :func:`wslog.policy.tune.tune`."""
+        from wslog.policy.tune import tune
+
+        period = {"since": since, "until": until, "week": week, "where": where}
+        return tune(self.engine, by, policies, price_s, current=current, horizon_s=horizon_s, seed=seed, **period)
 
     def explain(self, code: str | int, lang: str = "en") -> Explanation:
         """Explain a close code or HTTP status, with what this lake shows about it; see :func:`wslog.explain.explain`."""

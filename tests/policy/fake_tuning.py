@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from wslog.policy.tune import Tuning
+from wslog.policy.tuning import Tuning
 
 HORIZON_S = 600.0
 GROUPS: dict[str, tuple[int, float]] = {"wifi": (2_104, 1.6), "cellular": (1_450, 5.0), "ethernet": (310, 1.1)}

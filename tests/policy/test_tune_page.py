@@ -14,7 +14,7 @@ from tests.policy import fake_tuning
 from tests.report.fake import HOSTILE
 from wslog.charts.tuning_words import FIGURES
 from wslog.cli.tuning import as_json, tuning_text
-from wslog.policy.tune import FRAMES, Tuning
+from wslog.policy.tuning import FRAMES, Tuning
 from wslog.report import tuning_sections as parts
 from wslog.report.page import ReportWriteError
 from wslog.report.tuning_page import render_tuning, write_tuning

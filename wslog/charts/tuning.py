@@ -1,4 +1,4 @@
-"""Charts of the reconnect policy; frames of :class:`wslog.policy.tune.Tuning` in, figures out, nothing computed.
+"""Charts of the reconnect policy; frames of :class:`wslog.policy.tuning.Tuning` in, figures out, nothing computed.
 
 The policy in place is always vermillion and square, the recommended one blue and round. What the logs only bound is drawn
 as a bar or a band between its two ends and never as a point; where there is too little evidence there is a gap that says so.

@@ -212,6 +212,61 @@ def report(
 
 
 @app.command()
+def tune(
+    lake: LakeOption,
+    by: Annotated[
+        str, typer.Option("--by", metavar="COL[,COL]", help="One recommendation for each; '' for all together.")
+    ] = "network_type",
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--policy", metavar="NAME|FILE", help="Preset or TOML file to compare; may be repeated. Else all presets."
+        ),
+    ] = None,
+    current: Annotated[
+        str | None,
+        typer.Option(
+            "--current", metavar="NAME|FILE", help="The policy the logs were recorded under; else what they show."
+        ),
+    ] = None,
+    price: Annotated[
+        float, typer.Option("--price", metavar="S", help="Seconds of downtime that one attempt is worth.")
+    ] = 1.0,
+    horizon: Annotated[
+        float, typer.Option("--horizon", metavar="S", help="How many seconds an outage is followed, 900 at most.")
+    ] = 600.0,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same numbers.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for the page and its charts.", show_default=False)
+    ] = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    week: WeekOption = None,
+    where: WhereOption = None,
+    output: OutputOption = "table",
+    json: JsonOption = False,
+) -> None:
+    """What the reconnect policy should be: replay others on the outages of the lake, recommend one, say how sure."""
+    from wslog.cli.tuning import run
+
+    run(
+        lake,
+        by=by,
+        policies=policy or (),
+        current=current,
+        price_s=price,
+        horizon_s=horizon,
+        seed=seed,
+        out=out,
+        kind=choose(output, json),
+        since=since,
+        until=until,
+        week=week,
+        where=where,
+    )
+
+
+@app.command()
 def explain(
     code: Annotated[
         str,

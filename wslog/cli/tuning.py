@@ -4,24 +4,88 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wslog.errors import EXIT_PIPE_CLOSED
 from wslog.safe_text import terminal
 
 if TYPE_CHECKING:
     from wslog.charts.tuning_words import Estimate, Group
-    from wslog.policy.tune import Tuning
+    from wslog.policy.tuning import Tuning
     from wslog.report.tuning_sections import Assumptions
 
 _WIDTH = 100
 _FIGURES = ("recovery_ratio", "downtime_p50_s", "downtime_p95_s", "downtime_mean_s", "attempt_count_mean")
 _LETTERS = {"identified": "i", "assumed": "a", "bound": "b"}
-_NAME, _CELL = 22, 15
-_SHOWN = 12
+_NAME, _CELL = 20, 16
+_SHOWN = 16
+
+
+def run(
+    lake: Path,
+    *,
+    by: str | None = "network_type",
+    policies: Sequence[str] = (),
+    current: str | None = None,
+    price_s: float = 1.0,
+    horizon_s: float = 600.0,
+    seed: int = 0,
+    out: Path | None = None,
+    kind: str = "table",
+    **period: str | None,
+) -> None:
+    """Tune on a lake and print the answer.
+
+    Parameters
+    ----------
+    lake : Path
+    by : str, optional
+        Comma-separated grouping columns; empty for none.
+    policies : sequence of str
+        Presets and TOML files to compare; all presets when empty.
+    current : str, optional
+        Preset or TOML file of the policy in place; default what the logs show.
+    price_s : float
+        Seconds of downtime that one attempt is worth.
+    horizon_s : float
+        How far an outage is followed.
+    seed : int
+    out : Path, optional
+        Folder for the page and its charts.
+    kind : str
+        ``table`` (text), ``json`` (all frames), ``csv`` or ``parquet`` (the policies frame).
+    **period
+        ``since``, ``until``, ``week``, ``where``.
+
+    Raises
+    ------
+    UsageError, LakeDamagedError, ReportWriteError
+    """
+    from wslog.api import open_lake
+
+    # matplotlib keeps a list of fonts; with the lake, not in somebody's home folder
+    os.environ.setdefault("MPLCONFIGDIR", str(lake / "_wslog" / "cache" / "matplotlib"))
+    columns = [column.strip() for column in by.split(",") if column.strip()] if by else []
+    tuning = open_lake(lake).tune(
+        by=columns, policies=policies, price_s=price_s, horizon_s=horizon_s, seed=seed, **period
+    )
+    page = None
+    if out is not None:
+        from wslog.report.tuning_page import write_tuning
+
+        page = write_tuning(tuning, out)
+    try:
+        _print(tuning, kind, page)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # the reader of the pipe has left: nothing is wrong, and the flush at exit must not complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(EXIT_PIPE_CLOSED) from None
 
 
 def _print(tuning: Tuning, kind: str, page: Path | None) -> None:
@@ -38,7 +102,7 @@ def _print(tuning: Tuning, kind: str, page: Path | None) -> None:
 def as_json(tuning: Tuning, page: Path | None = None) -> str:
     """Return the whole answer as one JSON object: a list of records a frame, and the path of the page if one was written."""
     from wslog.cli.output import to_json
-    from wslog.policy.tune import FRAMES
+    from wslog.policy.tuning import FRAMES
 
     found: dict[str, Any] = {
         "by": list(tuning.by),
@@ -103,7 +167,7 @@ def _letter(row: Estimate, known: Assumptions) -> str:
     if row.is_bound:
         return "b"
     letter = _LETTERS.get(row.status, "")
-    return f"a{known.name(row.assumption)[1:]}" if letter == "a" else letter
+    return known.name(row.assumption).replace(" A", ",").lower() if letter == "a" else letter
 
 
 def _table(rows: list[Estimate], gains: list[Estimate], known: Assumptions) -> list[str]:
@@ -132,7 +196,8 @@ def _cell(row: Estimate | None, known: Assumptions, words: Callable[[Estimate], 
     if row is None or not row.is_ok:
         return ("" if row is None else "too little"), ""
     value, interval = words(row)
-    return f"{_tight(value)} {_letter(row, known)}".strip(), _tight(interval)
+    letter = _letter(row, known)
+    return f"{_tight(value, _CELL - 2 - len(letter))} {letter}", _tight(interval)
 
 
 def _two_lines(name: str, under: str, cells: list[tuple[str, str]]) -> list[str]:
@@ -142,19 +207,18 @@ def _two_lines(name: str, under: str, cells: list[tuple[str, str]]) -> list[str]
     ]
 
 
-def _tight(words: str) -> str:
+def _tight(words: str, room: int = _CELL - 1) -> str:
     """Return an interval or a value that fits its column."""
     from wslog.charts.words import NBSP
 
-    short = (
-        words.replace(" to ", "..")
-        .replace(f"{NBSP}points", "pts")
-        .replace(f"{NBSP}%", "%")
-        .replace(f"{NBSP}min", "m")
-        .replace(f"{NBSP}s", "s")
-        .replace(NBSP, " ")
-    )
-    return short if len(short) < _CELL else short[: _CELL - 2] + "…"  # a cell never pushes its neighbours
+    short = words.replace(" to ", "..").replace(f"{NBSP}points", "pt").replace(f"{NBSP}%", "%")
+    short = short.replace(f"{NBSP}min", "m").replace(f"{NBSP}s", "s").replace(f">{NBSP}", ">").replace(NBSP, " ")
+    first, dots, last = short.partition("..")
+    unit = next((unit for unit in ("pt", "%", "s") if first.endswith(unit) and last.endswith(unit)), "")
+    if dots and " " not in first:
+        short = f"{first.removesuffix(unit)}..{last}"  # the unit once
+    short = short if len(short) <= room else short.replace(" ", "")
+    return short if len(short) <= room else short[: room - 1] + "…"
 
 
 def _wrapped(words: str, later: str = "", first: str = "") -> list[str]:

@@ -3,103 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from wslog.errors import UsageError
-from wslog.policy import herd as herding
-from wslog.policy.advice import MIN_OUTAGES, Herd
+from wslog.policy.advice import MIN_OUTAGES
 from wslog.policy.compare import Comparison, compare
 from wslog.policy.evidence import Group
-from wslog.policy.herd_evidence import HerdLog, evidence, herd_logs
-from wslog.policy.herd_replay import Service, replay
 from wslog.policy.policies import Policy
 from wslog.policy.presets import REFERENCE, load_policy, presets
+from wslog.policy.tuning import Tuning
 from wslog.policy.tuning_advice import Row, advice_frame, experiment_advice, group_advice, row
-from wslog.policy.tuning_group import Compared, GroupTuning
+from wslog.policy.tuning_group import LINES, Compared, GroupTuning
+from wslog.policy.tuning_herds import HerdTuning, replay_herd
 
 if TYPE_CHECKING:
     from wslog.engine import Engine
-
-FRAMES = (
-    "policies",
-    "gains",
-    "outages",
-    "schedules",
-    "frontier",
-    "recovery",
-    "herds",
-    "loads",
-    "observed",
-    "advice",
-)
-"""The frames of a :class:`Tuning`."""
-
-
-@dataclass(frozen=True)
-class Tuning:
-    """What other reconnect policies would have done to the outages of a lake, and which one to take.
-
-    Every frame begins with the grouping columns ``by`` unless it says otherwise; groups stand in order of their outages,
-    the largest first. ``role`` is current (the policy the logs were recorded under), recommended, given (by the caller) or
-    preset.
-
-    Parameters
-    ----------
-    by : tuple of str
-    horizon_s : float
-        How far an outage is followed.
-    price_s : float
-        Seconds of downtime that one attempt is worth.
-    current : str
-        Name of the policy in place.
-    policies : DataFrame
-        One row per group, policy and figure: ``policy``, ``role``, ``figure``, ``value``, ``ci_low``, ``ci_high``,
-        ``bound_low``, ``bound_high``, ``status`` (identified, assumed, bound), ``assumption``, ``outage_count``,
-        ``session_count``, ``state`` (ok, insufficient; then the numbers are null).
-    gains : DataFrame
-        One row per group and figure, the recommended policy less the current one on the same outages: ``figure``,
-        ``value``, ``ci_low``, ``ci_high``, ``bound_low``, ``bound_high``, ``status``, ``assumption``, ``outage_count``,
-        ``session_count``, ``state``; ``policy`` and ``role`` of the recommended one.
-    outages : DataFrame
-        One row per group and instant: ``at_s``, ``not_back_ratio``, ``low``, ``high``, ``outage_count``. Null where too little
-        is known.
-    schedules : DataFrame
-        One row per group, policy and attempt: ``policy``, ``role``, ``attempt_number``, ``start_s`` (median), ``start_low_s``,
-        ``start_high_s`` (what jitter does to it).
-    frontier : DataFrame
-        One row per group and price: ``price_s``, ``attempt_count_mean``, ``downtime_mean_s`` of the best schedule.
-    recovery : DataFrame
-        One row per group, policy and instant: ``policy``, ``role``, ``at_s``, ``recovered_ratio``, ``low``, ``high``, ``status``.
-    herds : DataFrame
-        One row per policy, for the largest herd, not grouped: the columns of :func:`wslog.policy.herd.compare` and ``role``.
-    loads : DataFrame
-        One row per policy and instant after the drop: ``policy``, ``role``, ``at_s``, ``attempts_per_s``.
-    observed : DataFrame
-        One row per remark on the policy as actually run: ``what``, ``text``.
-    advice : DataFrame
-        One row per piece of advice: ``kind`` (summary, change, snippet, unknown, log, experiment, warning, limit), ``title``,
-        ``text``, ``is_general`` (about all groups; its grouping columns are null).
-    """
-
-    by: tuple[str, ...]
-    horizon_s: float
-    price_s: float
-    current: str
-    policies: pd.DataFrame
-    gains: pd.DataFrame
-    outages: pd.DataFrame
-    schedules: pd.DataFrame
-    frontier: pd.DataFrame
-    recovery: pd.DataFrame
-    herds: pd.DataFrame
-    loads: pd.DataFrame
-    observed: pd.DataFrame
-    advice: pd.DataFrame
-
 
 COLUMNS = {
     "policies": ("policy", "role", "figure", "value", "ci_low", "ci_high", "bound_low", "bound_high", "status", "assumption",
@@ -109,8 +30,6 @@ COLUMNS = {
     "frontier": ("price_s", "attempt_count_mean", "downtime_mean_s"),
     "recovery": ("policy", "role", "at_s", "recovered_ratio", "low", "high", "status"),
 }  # fmt: skip
-LINES = ("aws-full-jitter", "socket.io")
-"""Presets that are drawn as lines beside the policy in place, the recommended one and the caller's."""
 
 
 def tune(
@@ -159,18 +78,17 @@ def tune(
     everyone = _compared(in_place, policies)
     compared = compare(engine, [one.policy for one in everyone], by, **period, horizon_s=horizon_s, seed=seed)
     groups = _groups(compared, everyone, price_s, seed)
-    log = next((log for log in herd_logs(engine, **period) if len(log) >= herding.MIN_CLIENTS), None)
     proposed = next((group.proposed for group in groups.values() if group.proposed is not None), None)
-    herds, loads = _herds(log, everyone, proposed, seed)
+    herd = replay_herd(engine, everyone, proposed, period, seed)
     frames = _frames(compared, groups, everyone)
-    rows = _advice(compared, groups, log, _weeks(engine), seed)
+    rows = _advice(compared, groups, herd, _weeks(engine))
     return Tuning(
         by=compared.by,
         horizon_s=horizon_s,
         price_s=price_s,
         current=in_place.name,
-        herds=herds,
-        loads=loads,
+        herds=herd.herds,
+        loads=herd.loads,
         observed=remarks,
         advice=advice_frame(compared.by, rows),
         **frames,
@@ -262,17 +180,12 @@ def _weeks(engine: Engine) -> float | None:
 def _advice(
     compared: Comparison,
     groups: dict[tuple[Any, ...], GroupTuning],
-    log: HerdLog | None,
+    herd: HerdTuning,
     weeks: float | None,
-    seed: int,
 ) -> list[Row]:
     rows: list[Row] = []
-    herd = None
-    if log is not None:
-        found = evidence(log)
-        if np.isfinite(found.accept_per_s):
-            herd = Herd(float(log.weight.sum()), found.accept_per_s)
-        rows.append(row({}, "herd", "", herding.advice(log), is_general=True))
+    if herd.advice:
+        rows.append(row({}, "herd", "", herd.advice, is_general=True))
     for group in sorted(compared.groups, key=_size):
         key = dict(zip(compared.by, group.key, strict=True))
         tuned = groups.get(group.key)
@@ -281,32 +194,6 @@ def _advice(
             rows.append(row(key, "change", "Too few outages to recommend a schedule", text))
             continue
         name = ", ".join("not logged" if pd.isna(value) else str(value) for value in group.key)
-        rows += group_advice(name or "all outages", tuned, herd)
-        rows += experiment_advice(name, tuned, group.outages, weeks, seed)
+        rows += group_advice(name or "all outages", tuned, herd.size)
+        rows += experiment_advice(tuned, group.outages, weeks)
     return rows
-
-
-def _herds(
-    log: HerdLog | None, everyone: Sequence[Compared], proposed: Policy | None, seed: int
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Replay the largest herd under every policy; the recommended one is that of the largest group."""
-    lines = [*everyone[:1], *([Compared(proposed, "recommended")] if proposed is not None else []), *everyone[1:]]
-    loads: list[Row] = []
-    columns = ["policy", "role", "at_s", "attempts_per_s"]
-    if log is None:
-        empty = pd.DataFrame(columns=["policy", "role", "client_count", "missing"])
-        return empty, pd.DataFrame(loads, columns=columns)
-    frame = herding.compare(log, [one.policy for one in lines], seed)
-    frame.insert(4, "role", [one.role for one in lines])
-    found = evidence(log)
-    up_s = (found.up_after_s + found.up_by_s) / 2 if np.isfinite(found.up_by_s) else np.inf
-    rate = found.accept_per_s if np.isfinite(found.accept_per_s) else found.accept_high_per_s
-    service = Service(up_s, rate, found.burst_s, fail_s=found.fail_s, open_s=found.open_s)
-    for one in lines:
-        if one.role == "preset" and one.policy.name not in LINES:
-            continue
-        played = replay(one.policy, log.drop_s, service, np.random.default_rng((seed, 0)))
-        seconds = np.add.reduceat(played.attempts_100ms, np.arange(0, len(played.attempts_100ms), 10))
-        shown = {"policy": one.policy.name, "role": one.role}
-        loads += [{**shown, "at_s": float(k), "attempts_per_s": float(n)} for k, n in enumerate(seconds.tolist())]
-    return frame, pd.DataFrame(loads, columns=columns)

@@ -13,6 +13,7 @@ from wslog.policy.estimate import Estimate
 from wslog.policy.figures import Figure
 from wslog.policy.gains_experiment import design_effect_of, experiment_size
 from wslog.policy.model import Outages
+from wslog.policy.recommended import WhilePolling
 from wslog.policy.schedule import BANDWIDTH
 from wslog.policy.tuning_group import GroupTuning
 
@@ -55,13 +56,9 @@ def group_advice(name: str, group: GroupTuning, herd: Herd | None) -> list[Row]:
     rows += [row(group.key, "setting", "", text) for text in found.settings]
     rows += [row(group.key, "basis", "", text) for text in found.rests_on]
     for library, made in (found.snippets or {}).items():
-        extra = (
-            f", costs {100 * made.extra_cost_ratio:.1f} % more than the schedule"
-            if made.extra_cost_ratio > 0.001
-            else ""
-        )
-        limits = f" ({'; '.join(made.limits)})" if made.limits else ""
-        rows.append(row(group.key, "snippet", f"{library}{extra}{limits}", made.code))
+        extra = f" (costs {100 * made.extra_cost_ratio:.1f} % more)" if made.extra_cost_ratio > 0.001 else ""
+        limits = f"What it cannot do: {'; '.join(made.limits)}." if made.limits else ""
+        rows.append(row(group.key, "snippet", f"{library}{extra}: {limits}", made.code))
     return rows + _unknown(group)
 
 
@@ -82,31 +79,19 @@ def _gain(figure: Figure, group: GroupTuning, current: str) -> Gain:
 
 
 def _verdict(found: Recommendation, group: GroupTuning) -> str:
-    """Return what the page says first: change only where something certain is won."""
+    """Return what the page says first: change only where downtime and attempts together certainly cost less."""
     if found.state != "ok":
         return "Too few outages to recommend a schedule"
     if group.proposed is None:
         return "No retry is worth its price"
-    sure = {figure.name: figure for figure in group.gains}
-    better = [
-        name
-        for name, sign in (("downtime_mean_s", -1), ("recovery_ratio", 1), ("downtime_p50_s", -1))
-        if _wins(sure.get(name), sign)
-    ]
-    cheaper = _wins(sure.get("attempt_count_mean"), -1)
-    worse = _wins(sure.get("downtime_mean_s"), 1)
-    if better and not worse:
+    cost = group.cost_gain
+    if cost is None:
+        return "A schedule for these outages"
+    if cost.ci_high < 0:
         return "Change the schedule"
-    if cheaper and not worse:
-        return "Change the schedule: fewer attempts"
-    return "Keep the schedule: no certain gain in downtime" if group.gains else "A schedule for these outages"
-
-
-def _wins(figure: Figure | None, sign: int) -> bool:
-    """Whether a difference has this sign for certain: its interval, or all that its bounds leave open."""
-    if figure is None:
-        return False
-    return figure.ci_low > 0 if sign > 0 else figure.ci_high < 0
+    if cost.ci_low > 0:
+        return "Keep the schedule in place"
+    return "No certain gain: these logs leave it open" if cost.status == "bound" else "No certain gain"
 
 
 def _words(found: Recommendation, group: GroupTuning) -> str:
@@ -114,11 +99,10 @@ def _words(found: Recommendation, group: GroupTuning) -> str:
         return found.headline
     words = waits_in_words(group.schedule)
     text = f"{words[0].upper()}{words[1:]}, each with {100 * group.schedule.jitter:.0f} % jitter."
-    if group.proposed.fallback is not None and group.proposed.polls_after is not None:
-        after = group.proposed.polls_after
+    if isinstance(group.proposed, WhilePolling) and group.proposed.fallback is not None:
         text += (
-            f" From the {_ordinal(after)} failure on go over to {group.proposed.fallback.transport} as now, and go on trying the "
-            "WebSocket meanwhile."
+            f" From the {_ordinal(group.proposed.polls_after)} failure on go over to {group.proposed.fallback.transport} as now, "
+            "and go on trying the WebSocket meanwhile."
         )
     return text
 
@@ -146,9 +130,7 @@ def _unknown(group: GroupTuning) -> list[Row]:
     text = f"Under the recommended schedule {_listed([words[name] for name in open_names])} cannot be told from these logs: {reason}."
     last = _last_look_s(group.estimate)
     if last is not None:
-        text += (
-            f" They do not look at outages after {last:.3g} s: schedules that differ only later look the same to them."
-        )
+        text += f" There are too few looks after {last:.3g} s to tell schedules apart that differ only later."
     return [row(group.key, "unknown", "Only bounds.", text)]
 
 
@@ -164,13 +146,11 @@ def _last_look_s(estimate: Estimate) -> float | None:
     return max(ends) if ends and max(ends) < estimate.horizon_s * 0.9 else None
 
 
-def experiment_advice(name: str, group: GroupTuning, outages: Outages, weeks: float | None, seed: int) -> list[Row]:
+def experiment_advice(group: GroupTuning, outages: Outages, weeks: float | None) -> list[Row]:
     """Return how large an experiment between the two policies must be."""
     if group.proposed is None or group.current is None:
         return []
-    rng = np.random.default_rng((seed, 7))
-    now = group.draws(group.current.name, DRAWS, rng)
-    then = group.draws(group.proposed.name, DRAWS, rng)
+    now, then = group.draws(group.current.name, DRAWS), group.draws(group.proposed.name, DRAWS)
     effect = design_effect_of(outages.attempt_count.astype(np.float64), outages.cluster)
     per_week = float(outages.weight.sum()) / weeks if weeks else None
     found = experiment_size(now, then, "mean", design_effect=effect, outages_per_week=per_week)

@@ -16,12 +16,14 @@ from wslog.policy.figures import _Table as ReplayTable
 from wslog.policy.frontier import frontier
 from wslog.policy.model import FloatArray
 from wslog.policy.policies import Policy
-from wslog.policy.recommended import NAME, Recommended, policy_of_waits, recommended
+from wslog.policy.recommended import NAME, recommended
 from wslog.policy.replay import Response, respond
 from wslog.policy.schedule import BANDWIDTH, JITTER, Schedule, Terms, best_schedule
-from wslog.policy.tuning_curves import differences, recovery, survival
+from wslog.policy.tuning_curves import cost_difference, differences, recovery, survival
 
 CURVE_POINTS = 160
+LINES = ("aws-full-jitter", "socket.io")
+"""Presets that are drawn as lines beside the policy in place, the recommended one and the caller's."""
 MOST_ATTEMPTS_SHOWN = 40
 
 
@@ -84,7 +86,7 @@ class GroupTuning:
         return policy if self.compared[0].role == "current" else None
 
     @cached_property
-    def proposed(self) -> Recommended | None:
+    def proposed(self) -> Policy | None:
         """The schedule as a policy; None with too few outages to make one on, or where no attempt is worth its price."""
         return None if self.estimate.outage_count < MIN_OUTAGES else recommended(self.schedule, self.current)
 
@@ -120,12 +122,22 @@ class GroupTuning:
             self.estimate, self.responses[mine], self.responses[theirs], self.figures[mine], self.figures[theirs]
         )
 
-    def draws(self, name: str, count: int, rng: np.random.Generator) -> FloatArray:
-        """Return (count,) downtimes in seconds under a policy, up to the horizon, as estimated."""
+    def draws(self, name: str, count: int) -> FloatArray:
+        """Return (count,) downtimes in seconds under a policy, up to the horizon, in ascending order: quantiles as estimated."""
         response = self.responses[name]
         table = ReplayTable(response, self.estimate.rows.count)
         chance = table.ratio(self.estimate.weights.failure_ratio) * self.estimate.weights.row[response.row]
-        return rng.choice(table.capped, count, p=chance / chance.sum())
+        below = np.cumsum(chance[table.order])
+        at = np.searchsorted(below, (np.arange(count) + 0.5) / count * below[-1])
+        return table.sorted[np.minimum(at, len(below) - 1)]
+
+    @cached_property
+    def cost_gain(self) -> Figure | None:
+        """What the recommended policy costs less the one in place: downtime plus the price of the attempts, in seconds."""
+        if not self.gains or self.proposed is None or self.current is None:
+            return None
+        mine, theirs = self.responses[self.proposed.name], self.responses[self.current.name]
+        return cost_difference(self.estimate, mine, theirs, self.gains, self.price_s)
 
     # --- rows of the frames ---
 
@@ -204,7 +216,8 @@ class GroupTuning:
                 continue
             waits = np.diff(starts, prepend=0.0)
             waits[1:] = np.maximum(waits[1:] - self.terms.fail_s, 0.0)
-            response = self.respond(policy_of_waits(tuple(waits.tolist()), found.jitter, len(waits)))
+            ranges = tuple((wait * (1 - found.jitter), wait * (1 + found.jitter)) for wait in waits.tolist())
+            response = self.respond(Policy("best", waits_s=ranges))
             table = ReplayTable(response, self.estimate.rows.count)
             means = table.means(self.estimate.weights.failure_ratio) @ self.estimate.weights.row
             named = dict(zip((name for name in FIGURES if name in MEAN_FIGURES), means.tolist(), strict=True))

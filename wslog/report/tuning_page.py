@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from wslog.charts.tuning_words import groups
 from wslog.charts.words import duration, plural
-from wslog.policy.tune import Tuning
+from wslog.policy.tuning import Tuning
 from wslog.report import tuning_sections as parts
 from wslog.report.blocks import shown
 from wslog.report.page import replace_file, writable

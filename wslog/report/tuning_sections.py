@@ -32,7 +32,7 @@ from wslog.charts.tuning_words import (
     value_text,
 )
 from wslog.charts.words import duration, plural
-from wslog.policy.tune import Tuning
+from wslog.policy.tuning import Tuning
 from wslog.report.blocks import Block, Cell, Section, note, shown, table, text
 
 CARD_FIGURES = (
