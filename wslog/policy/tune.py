@@ -76,7 +76,9 @@ def tune(
     period = {"since": since, "until": until, "week": week, "where": where}
     in_place, remarks = _in_place(engine, current, period)
     everyone = _compared(in_place, policies)
-    compared = compare(engine, [one.policy for one in everyone], by, **period, horizon_s=horizon_s, seed=seed)
+    compared = compare(
+        engine, [one.policy for one in everyone], by, since, until, week, where, horizon_s=horizon_s, seed=seed
+    )
     groups = _groups(compared, everyone, price_s, seed)
     proposed = next((group.proposed for group in groups.values() if group.proposed is not None), None)
     herd = replay_herd(engine, everyone, proposed, period, seed)
@@ -174,7 +176,7 @@ def _weeks(engine: Engine) -> float | None:
     first, last = sources["observed_from"].dropna(), sources["observed_until"].dropna()
     if not len(first) or not len(last):
         return None
-    return max((last.max() - first.min()).total_seconds(), 3600.0) / 604_800
+    return float(max((last.max() - first.min()).total_seconds(), 3600.0)) / 604_800
 
 
 def _advice(

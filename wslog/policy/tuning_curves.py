@@ -35,7 +35,7 @@ def survival(estimate: Estimate, at_s: FloatArray) -> Bands:
         cells = np.concatenate(([0.0], np.cumsum(row[..., : rows.never], axis=-1)))
         points = row[rows.never + 1 :]
         jumps = np.asarray([points[rows.points_s <= t].sum() for t in at_s])
-        return np.interp(at_s, rows.edges_s, cells) + jumps
+        return np.asarray(np.interp(at_s, rows.edges_s, cells) + jumps, np.float64)
 
     moved = np.stack([over(row) for row in estimate.replicate_rows])
     error = np.sqrt(np.mean(moved**2, axis=0))

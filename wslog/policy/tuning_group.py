@@ -22,6 +22,7 @@ from wslog.policy.schedule import BANDWIDTH, JITTER, Schedule, Terms, best_sched
 from wslog.policy.tuning_curves import cost_difference, differences, recovery, survival
 
 CURVE_POINTS = 160
+PRICES_S = tuple(np.geomspace(0.03, 100.0, 11).tolist())
 LINES = ("aws-full-jitter", "socket.io")
 """Presets that are drawn as lines beside the policy in place, the recommended one and the caller's."""
 MOST_ATTEMPTS_SHOWN = 40
@@ -129,7 +130,7 @@ class GroupTuning:
         chance = table.ratio(self.estimate.weights.failure_ratio) * self.estimate.weights.row[response.row]
         below = np.cumsum(chance[table.order])
         at = np.searchsorted(below, (np.arange(count) + 0.5) / count * below[-1])
-        return table.sorted[np.minimum(at, len(below) - 1)]
+        return np.asarray(table.sorted[np.minimum(at, len(below) - 1)], np.float64)
 
     @cached_property
     def cost_gain(self) -> Figure | None:
@@ -209,7 +210,8 @@ class GroupTuning:
 
     def frontier_rows(self) -> list[dict[str, Any]]:
         """Return the rows of ``frontier``, each schedule replayed like the policies it is drawn beside."""
-        found = frontier(self.estimate.websocket.smoothed(BANDWIDTH), self.terms, jitter=JITTER, seed=self.seed)
+        outage = self.estimate.websocket.smoothed(BANDWIDTH)
+        found = frontier(outage, self.terms, PRICES_S, jitter=JITTER, draws=128, seed=self.seed)
         rows = []
         for price, starts in zip(found.price_s.tolist(), found.starts_s, strict=True):
             if not len(starts):
