@@ -67,7 +67,7 @@ ANY = st.none() | st.booleans() | NUMBER | TEXT | st.lists(NUMBER, max_size=2) |
 COUNTS = ("attempt", "retry", "max_retries", "messages_sent", "messages_received", "buffered_amount")
 MEASURES = ("latency_ms", "lifetime_ms", "delay_ms", "longest_inbound_silence_ms", "sample_weight")
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
-    **dict.fromkeys(("session", "connection", "request_id", "url", "reason", "error", "ua"), TEXT),
+    **dict.fromkeys(("session", "connection", "request_id", "url", "reason", "error", "ua", "ip"), TEXT),
     **dict.fromkeys(COUNTS, st.integers(0, 10**10)),
     **dict.fromkeys(MEASURES, NUMBER),
     "code": st.sampled_from([1000, 1005, 1006, 4001, 0, 70000]),

@@ -17,6 +17,7 @@ session, connection            session_id (one page load or app run), connection
 request_id                     request_id
 attempt, retry, max_retries    attempt_number, retry_number, max_retries
 url, ua                        url, user_agent
+ip                             the client's address, as the collector saw it: hashed at ingest, like that of an access log
 transport                      transport; default polling for fallback and poll, null for network, else websocket
 code, reason, was_clean        close_code (kept as it is), close_reason, was_clean
 latency_ms                     handshake_ms on attempt, open, close, error; request_ms on poll; else dropped
@@ -127,8 +128,14 @@ SAMPLES = (
     ),
     Sample(
         "open_epoch_ms",
-        '{"ts":1795420800120,"session":"s1","connection":"c1","event":"open","latency_ms":120,"request_id":"r-9"}',
-        ({"event": "open", "event_at": _at(0.12), "handshake_ms": 120.0, "request_ms": None, "request_id": "r-9"},),
+        '{"ts":1795420800120,"session":"s1","connection":"c1","event":"open","latency_ms":120,"request_id":"r-9",'
+        '"ip":"192.0.2.7"}',
+        (
+            {
+                "event": "open", "event_at": _at(0.12), "handshake_ms": 120.0, "request_ms": None, "request_id": "r-9",
+                "address": "192.0.2.7",
+            },
+        ),
     ),
     Sample(
         "close_without_frame",
@@ -201,7 +208,7 @@ SAMPLES = (
 
 FORMAT = Format(
     name="wslog_client",
-    version=1,
+    version=2,
     side="client",
     title="wslog's own client telemetry (NDJSON)",
     source="wslog/formats/wslog_client.schema.json, version 1",

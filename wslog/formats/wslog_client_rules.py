@@ -22,6 +22,7 @@ TEXTS = {
     "reason": "close_reason",
     "error": "error_text",
     "ua": "user_agent",
+    "ip": "address",
 }
 INTEGERS = {  # field: (column, smallest, largest)
     "attempt": ("attempt_number", 0, (1 << 31) - 1),
