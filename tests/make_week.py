@@ -75,6 +75,7 @@ def _proxy(rng: np.random.Generator, count: int) -> list[dict[str, Any]]:
         row = {
             "side": "proxy", "format": "nginx_access", "source_id": "access", "session_id": None, "transport": "websocket",
             "s": float(rng.uniform(0, 13 * 86400)), "client_id": f"client{i % 40}", "ended_by": "unknown",
+            "request_id": f"c{i}-0",
         }  # fmt: skip
         if rng.random() < 0.1:
             rows.append(

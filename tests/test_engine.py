@@ -23,6 +23,7 @@ from wslog.errors import LakeDamagedError, UsageError
 from wslog.schema import TABLES, arrow_schema
 from wslog.selection import Selection, check_by, groupings, parse_filter, parse_instant, parse_period
 
+AGREEMENT = tuple(f"agreement/{name}" for name in ("clocks", "counts", "id_pairs", "matrix", "rows", "spans"))
 METRICS = {
     "close_codes": "attempts",
     "failures": "attempts",
@@ -323,6 +324,11 @@ SQL_FILES = sorted(
         for path in files("wslog").joinpath("sql", "metrics").iterdir()
         if path.name.endswith(".sql")
     ]
+    + [
+        f"agreement/{path.name[:-4]}"
+        for path in files("wslog").joinpath("sql", "agreement").iterdir()
+        if path.name.endswith(".sql")
+    ]
 )
 RESERVED = {
     "end",
@@ -353,9 +359,9 @@ FUNCTIONS = {
 
 
 def rendered(name: str) -> str:
-    if not name.startswith("metrics/"):
+    if "/" not in name:
         return render(name)
-    table = METRICS[name.split("/")[1]]
+    table = "attempts" if name in AGREEMENT else METRICS[name.split("/")[1]]
     selection = Selection(
         ("iso_week", "day", "network_type"), parse_period("2026-11-01", "2026-12-01"), parse_filter("os = 'x'", [table])
     )
@@ -363,7 +369,7 @@ def rendered(name: str) -> str:
 
 
 def test_every_file_is_known() -> None:
-    assert set(SQL_FILES) == {*STAGES, *(f"metrics/{name}" for name in METRICS)}
+    assert set(SQL_FILES) == {*STAGES, *(f"metrics/{name}" for name in METRICS), *AGREEMENT}
 
 
 @pytest.mark.parametrize("name", SQL_FILES)

@@ -19,6 +19,7 @@ from wslog.lake import LakeStore
 if TYPE_CHECKING:
     import pandas as pd
 
+    from wslog.agreement import Agreement
     from wslog.diagnosis import Diagnosis
     from wslog.engine import Engine
     from wslog.explain.model import Explanation
@@ -246,6 +247,12 @@ class Lake:
 
         return diagnose(self.engine, (), None, since, until, week, where).herds
 
+    def matches(self) -> pd.DataFrame:
+        """Return the ``matches`` table: which client attempt is which attempt in the logs of servers and proxies."""
+        from wslog.agreement import matches
+
+        return matches(self.engine)
+
     # --- metrics ---
 
     def close_codes(
@@ -312,6 +319,19 @@ class Lake:
         from wslog.metrics.definitions import failure_definitions
 
         return failure_definitions(self.engine, by, since, until, week, where)
+
+    def agreement(
+        self,
+        by: Sequence[str] = (),
+        since: str | None = None,
+        until: str | None = None,
+        week: str | None = None,
+        where: str | None = None,
+    ) -> Agreement:
+        """Hold what clients and service saw of the same connections against each other; see :func:`wslog.agreement.agreement`."""
+        from wslog.agreement import agreement
+
+        return agreement(self.engine, by, since, until, week, where)
 
     def diagnose(
         self,

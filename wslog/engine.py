@@ -42,6 +42,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "outages": ("attempts",),
     "episodes": ("outages", "attempts"),
     "sessions": ("steps", "attempts", "episodes"),
+    "links": ("attempts",),
 }
 """Derived tables and what each is made from; ``steps`` is a view, the others are made once and kept."""
 
@@ -160,11 +161,11 @@ class Engine:
     # --- tables ---
 
     def arrow(self, name: str, selection: Selection | None = None) -> pa.Table:
-        """Return a registered table (``events``, ``sources``, ``attempts`` or ``episodes``) in its registered schema.
+        """Return a registered table (``events``, ``sources``, ``attempts``, ``episodes``, ``matches``) in its registered schema.
 
         Rows are in the order of the table's key. A selection's period and filter apply to attempts and episodes.
         """
-        choices = ("events", "sources", "attempts", "episodes")
+        choices = ("events", "sources", "attempts", "episodes", *(["matches"] if self.has("matches") else []))
         if name not in choices:
             raise unknown("table", name, choices)
         self.make(name)
@@ -226,12 +227,29 @@ class Engine:
 
         Parameters are those of :func:`render`.
         """
+        return to_frame(self.fetch(name, table, selection, **numbers))
+
+    def fetch(self, name: str, table: str, selection: Selection | None = None, **numbers: int | float) -> pa.Table:
+        """Return what :meth:`run` does, as Arrow."""
+        sql = render(name, table, selection, **numbers)
         for stage in STAGES:
-            if stage != "steps":
+            # only what the query names: the links of ids are of no use to most metrics
+            if stage != "steps" and stage in sql:
                 self.make(stage)
-        found = self._fetch(render(name, table, selection, **numbers))
+        found = self._fetch(sql)
         back = {inside: outside for outside, inside in SQL_NAMES.items()}
-        return to_frame(found.rename_columns([back.get(column, column) for column in found.column_names]))
+        return found.rename_columns([back.get(column, column) for column in found.column_names])
+
+    def has(self, name: str) -> bool:
+        """Return whether a table was made already."""
+        return name in self._made
+
+    def put(self, name: str, table: pa.Table) -> None:
+        """Keep a table that Python derived, so that queries can name it."""
+        self._connection.register("given_table", table)
+        self._execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM given_table")
+        self._connection.unregister("given_table")
+        self._made.add(name)
 
     # --- inside ---
 

@@ -52,6 +52,20 @@ OUTCOMES = (
     "ended_unknown",
     "still_open",
 )
+MATCH_STATUSES = ("matched", "ambiguous", "unmatched")
+MATCH_WAYS = ("request_id", "connection_id", "id_and_time", "address_and_time", "time_and_lifetime")
+UNMATCHED_REASONS = (
+    "no_other_log",
+    "no_time",
+    "no_key",
+    "host_not_covered",
+    "outside_window",
+    "still_open",
+    "never_reached",
+    "not_logged",
+    "not_sampled",
+    "no_telemetry",
+)
 EPISODE_ENDS = ("recovered", "fell_back", "gave_up", "left", "censored")
 ANOMALIES = ("close_code_out_of_range", "negative_duration", "invalid_utf8", "ambiguous_time", "nonexistent_time")
 METRIC_STATES = ("ok", "insufficient")
@@ -252,6 +266,25 @@ COLUMNS: dict[str, Column] = _columns(
     C("recovered_count", "int64", "", "losses of the herd whose outage ended on WebSocket"),
     C("fell_back_count", "int64", "", "those whose outage ended on polling or SSE"),
     C("other_end_count", "int64", "", "those that gave up, left, or whose end is not logged; a log without sessions tells no end"),
+    # matches
+    C("client_attempt_id", "text", "", "the client's attempt", "an attempt of the service without partner"),
+    C("service_attempt_id", "text", "", "the same attempt in a log of the service", "a client attempt without partner"),
+    C("service_side", "word", "", "which side of the service: proxy or server", "the lake has no log of the service", SIDES, True),
+    C("match_status", "word", "", "matched; ambiguous: several partners are likely, none is sure; unmatched", "", MATCH_STATUSES),
+    C("matched_by", "word", "", "the id that both carry; id_and_time: a session's id, or one used twice; address_and_time; time_and_lifetime: neither id nor address", "no partner", MATCH_WAYS),
+    C("match_probability", "float64", "", "how likely the pair is, by all that was compared", "joined by an id, or no partner"),
+    C("skew_s", "float64", "s", "the service's time minus the client's, less the offset of their clocks", "no partner, or no times"),
+    C(
+        "unmatched_because",
+        "word",
+        "",
+        "no_other_log; no_time: text without times; no_key: no shared id, and nothing to match by time with; host_not_covered: no "
+        "attempt to this host is in that side's logs; outside_window: outside their times; still_open: their line comes at the "
+        "end; never_reached: did not open, and is not in the log; not_logged: opened, and is not in the log; not_sampled: client "
+        "logs hold a sample; no_telemetry: no client told of it",
+        "matched or ambiguous",
+        UNMATCHED_REASONS,
+    ),
     # metrics
     C("iso_week", "word", "", "ISO week, like 2026-W47 (UTC)", "text without times", (), True),
     C("day", "word", "", "UTC day, like 2026-11-23", "text without times", (), True),
@@ -348,6 +381,17 @@ TABLES: dict[str, Table] = {
                 "other_end_count", "is_left_censored", "is_right_censored",
             ),
             ("Tested against the ten minutes around; herd_id of episodes only marks crowded seconds.",),
+        ),
+        Table(
+            "matches",
+            "one row per pair of a client attempt and an attempt in a log of the service, and one per attempt without partner on a side",
+            ("client_attempt_id", "service_attempt_id", "service_side"),
+            "wslog.agreement from attempts",
+            (
+                "client_attempt_id", "service_attempt_id", "service_side", "match_status", "matched_by", "match_probability",
+                "skew_s", "unmatched_because",
+            ),
+            ("Times are matched after the clocks' offset, which is shown (wslog agreement) and moves no timestamp.",),
         ),
     )
 }  # fmt: skip

@@ -171,8 +171,25 @@ def diagnose(
 
 
 @app.command()
+def agreement(
+    lake: LakeOption,
+    by: ByOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    week: WeekOption = None,
+    where: WhereOption = None,
+    output: OutputOption = "table",
+    json: JsonOption = False,
+) -> None:
+    """Both sides: what servers and proxies saw of the connections that clients tell about, and how they were joined."""
+    from wslog.cli.agreeing import run
+
+    run(lake, by=by, since=since, until=until, week=week, where=where, kind=choose(output, json))
+
+
+@app.command()
 def table(
-    name: Annotated[str, typer.Argument(help="events, attempts, episodes, sources, rejects or herds.")],
+    name: Annotated[str, typer.Argument(help="events, attempts, episodes, matches, sources, rejects or herds.")],
     lake: LakeOption,
     output: OutputOption = "table",
     json: JsonOption = False,
