@@ -63,7 +63,7 @@ class Likeness:
         Share of client rows without a partner.
     window : pair of float
         Residuals of the search times that hold 99.9 % of true pairs, and some more.
-    tolerance_s, spread_s, pair_count
+    tolerance_s, jitter_s, pair_count
         99.9 % of the residuals are smaller; their robust standard deviation; how many pairs that rests on.
     """
 
@@ -79,7 +79,7 @@ class Likeness:
     unmatched_client: float = 0.2
     window: tuple[float, float] = (-SEARCH_S, SEARCH_S)
     tolerance_s: float = np.nan
-    spread_s: float = np.nan
+    jitter_s: float = np.nan
     pair_count: float = 0.0
 
     def offset(self, time: FloatArray) -> FloatArray:
@@ -287,7 +287,7 @@ def _refit(
     _words(rows, found, c, s, share)
     _lives(rows, found, c, s, share, basis)
     _summary(rows, found, c, s, share, residual - shift, kind == main, basis)
-    found.spread_s = times[main].scale_s
+    found.jitter_s = times[main].scale_s
     return found
 
 

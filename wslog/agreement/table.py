@@ -22,7 +22,7 @@ _CLOCKS = pa.schema(
         (name, pa.string())
         for name in ("client_format", "client_label", "service_side", "service_format", "service_label")
     ]
-    + [(name, pa.float64()) for name in ("offset_s", "drift_ppm", "spread_s", "tolerance_s")]
+    + [(name, pa.float64()) for name in ("offset_s", "drift_ppm", "jitter_s", "tolerance_s")]
     + [("pair_count", pa.int64()), ("learnt_from", pa.string()), ("state", pa.string())]
 )
 
@@ -48,7 +48,7 @@ def clocks(engine: Engine) -> pd.DataFrame:
     pandas.DataFrame
         One row per client log and log of the service (a log: the files of one format and label). ``offset_s``: the service's
         clock minus the client's, in the middle of the time both cover; it holds half the network's delay, which no log
-        can tell from a clock. ``drift_ppm``: what it gains, in millionths. ``spread_s``: robust standard deviation of single pairs
+        can tell from a clock. ``drift_ppm``: what it gains, in millionths. ``jitter_s``: robust standard deviation of single pairs
         around it, ``tolerance_s``: 99.9 % of them are closer. ``pair_count`` pairs tell so, found as ``learnt_from`` says
         (``ids``, or a word of ``matched_by``). ``state`` is insufficient, and all of that null, where nothing could be learnt.
     """
@@ -176,7 +176,7 @@ def _clock_table(rows: Rows, found: Found) -> pa.Table:
                 "service_label": theirs.label,
                 "offset_s": None if known is None else known.offset_s,
                 "drift_ppm": None if known is None else known.drift_ppm,
-                "spread_s": None if known is None else known.spread_s,
+                "jitter_s": None if known is None else known.jitter_s,
                 "tolerance_s": None if known is None else known.tolerance_s,
                 "pair_count": 0 if known is None else int(known.pair_count),
                 "learnt_from": None if known is None else clock.learnt_from,
