@@ -93,6 +93,7 @@ def tune(
         loads=herd.loads,
         observed=remarks,
         advice=advice_frame(compared.by, rows),
+        groups=groups,
         **frames,
     )
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from wslog.policy.tuning_group import GroupTuning
 
 FRAMES = (
     "policies",
@@ -65,8 +68,11 @@ class Tuning:
     observed : DataFrame
         One row per remark on the policy as actually run: ``what``, ``text``.
     advice : DataFrame
-        One row per piece of advice: ``kind`` (summary, change, snippet, unknown, log, experiment, warning, limit), ``title``,
+        One row per piece of advice: ``kind`` (change, warning, setting, basis, snippet, unknown,
+        log, experiment, herd, limit), ``title``,
         ``text``, ``is_general`` (about all groups; its grouping columns are null).
+    groups : mapping
+        By the values of ``by``, for what is computed further: :class:`~wslog.policy.tuning_group.GroupTuning`.
     """
 
     by: tuple[str, ...]
@@ -83,3 +89,4 @@ class Tuning:
     loads: pd.DataFrame
     observed: pd.DataFrame
     advice: pd.DataFrame
+    groups: Mapping[tuple[Any, ...], GroupTuning] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -152,11 +152,15 @@ class GroupTuning:
         }
 
     def policy_rows(self) -> list[dict[str, Any]]:
-        """Return the rows of the recommended policy."""
-        if self.proposed is None:
-            return []
-        shown = {**self.key, "policy": self.proposed.name, "role": "recommended"}
-        return [{**shown, **record(figure), **self.counts()} for figure in self.figures[self.proposed.name]]
+        """Return the rows of the recommended policy in ``policies``."""
+        return [] if self.proposed is None else self.figure_rows(Compared(self.proposed, "recommended"))
+
+    def figure_rows(self, one: Compared) -> list[dict[str, Any]]:
+        """Return the rows of a policy in ``policies``, replayed if it was not."""
+        name = one.policy.name
+        made = self.figures[name] if one in self.everyone else figures(self.estimate, self.respond(one.policy))
+        shown = {**self.key, "policy": name, "role": one.role}
+        return [{**shown, **record(figure), **self.counts()} for figure in made]
 
     def gain_rows(self) -> list[dict[str, Any]]:
         """Return the rows of ``gains``."""
@@ -191,10 +195,10 @@ class GroupTuning:
     def _times(self) -> FloatArray:
         return np.geomspace(0.05, self.estimate.horizon_s, CURVE_POINTS)
 
-    def schedule_rows(self) -> list[dict[str, Any]]:
-        """Return the rows of ``schedules``: nominal starts, as if attempts failed at once."""
+    def schedule_rows(self, more: Sequence[Compared] = ()) -> list[dict[str, Any]]:
+        """Return the rows of ``schedules``: nominal starts, as if attempts took no time."""
         rows = []
-        for one in self.everyone:
+        for one in (*self.everyone, *more):
             delays = np.asarray(one.policy.first_delays(MOST_ATTEMPTS_SHOWN), np.float64).reshape(-1, 2)
             low, high = delays.T
             middle = np.cumsum((low + high) / 2 + self.terms.fail_s) - self.terms.fail_s
@@ -208,10 +212,10 @@ class GroupTuning:
                 )
         return rows
 
-    def frontier_rows(self) -> list[dict[str, Any]]:
+    def frontier_rows(self, jitter: float = JITTER) -> list[dict[str, Any]]:
         """Return the rows of ``frontier``, each schedule replayed like the policies it is drawn beside."""
         outage = self.estimate.websocket.smoothed(BANDWIDTH)
-        found = frontier(outage, self.terms, PRICES_S, jitter=JITTER, draws=128, seed=self.seed)
+        found = frontier(outage, self.terms, PRICES_S, jitter=jitter, draws=128, seed=self.seed)
         rows = []
         for price, starts in zip(found.price_s.tolist(), found.starts_s, strict=True):
             if not len(starts):
