@@ -333,6 +333,19 @@ class Lake:
 
         return agreement(self.engine, by, since, until, week, where)
 
+    def observed_policy(
+        self,
+        by: str | Iterable[str] = (),
+        since: str | None = None,
+        until: str | None = None,
+        week: str | None = None,
+        where: str | None = None,
+    ) -> pd.DataFrame:
+        """Return the reconnect policy that clients followed; see :func:`wslog.policy.observed.observed_policy`."""
+        from wslog.policy.observed import observed_policy
+
+        return observed_policy(self.engine, by, since, until, week, where)
+
     def diagnose(
         self,
         by: Sequence[str] = (),

@@ -23,6 +23,8 @@ from wslog.policy.policies import Policy
 from wslog.policy.presets import presets
 
 PER_SESSION = 4
+LONGEST = 60
+"""Retries of one outage at most."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Habits:
         How long the k-th failed attempt took.
     online_share : float
         Share of the retries that come at once since the network changed.
-    give_up_code : int
+    code : int
         Close code of the attempts that fail.
     """
 
@@ -69,27 +71,26 @@ def events(policy: Policy, outages: int, seed: int, habits: Habits = Habits()) -
     rows: list[dict[str, Any]] = []
     ends = CELLULAR.draw(outages, rng)
     session_count = -(-outages // PER_SESSION)
+    drawn = iter(policy.waits(3 * outages, LONGEST, rng))
+    is_once = policy.backoff is not None and policy.backoff.jitter == "once"
     # a page keeps what it drew once: one matrix row per page, drawn anew only by policies that draw each time
     for number in range(session_count):
         session, now = f"s{number}", 3600.0 * (number % 20) + rng.uniform(0, 3000)
-        page = np.random.default_rng([seed, number])
-        once = np.random.default_rng([seed, number, 1])
-        base = policy.waits(1, 60, once)[0]
 
         def note(event: str, at: float, session: str = session, **fields: Any) -> None:
             rows.append({"event": event, "s": round(at, 3), "session_id": session, "browser": habits.browser, **fields})
 
-        network = "wifi"
+        network, waits = "wifi", next(drawn)
         note("attempt", now, network_type=network)
         note("open", now + 0.1)
         now += 0.1 + rng.exponential(60) + 6
         for end_s in ends[number * PER_SESSION : (number + 1) * PER_SESSION]:
             up, k, at, leaves = now + end_s, 0, now, now + rng.exponential(400)
-            waits = base if policy.backoff and policy.backoff.jitter == "once" else policy.waits(1, 60, page)[0]
+            waits = waits if is_once else next(drawn)
             note("close", now, close_code=1006)
             is_open = False
             took, is_short_used = 0.0, False
-            while k < 60 and waits[k] == waits[k]:
+            while k < LONGEST and waits[k] == waits[k]:
                 wait = max(0.0, waits[k] - took) if policy.is_wait_from_start else waits[k]
                 wait = wait if habits.timer is None else habits.timer(wait, rng)
                 wait += rng.uniform(0, habits.lateness_s)
@@ -113,7 +114,7 @@ def events(policy: Policy, outages: int, seed: int, habits: Habits = Habits()) -
                     note("close", at, close_code=1006)
                     took = 0.0
                     if policy.reset != "after_uptime" or lifetime >= policy.reset_after_s:
-                        waits, k = np.concatenate((waits[:0], policy.waits(1, 60, page)[0])), 0
+                        waits, k = waits if is_once else next(drawn), 0
                     continue
                 is_hanging = rng.random() < habits.hang_share
                 took = min(10.0, policy.connect_timeout_s) if is_hanging else float(rng.uniform(0.005, 0.08))
@@ -122,11 +123,11 @@ def events(policy: Policy, outages: int, seed: int, habits: Habits = Habits()) -
                 note("close", at, close_code=habits.code, close_code_source="library_synthetic")
             now = at
             if not is_open:
-                if k < 60 and waits[k] != waits[k] and policy.fallback:
-                    note("fallback", now + 0.001, transport="polling")
-                elif k < 60 and waits[k] == waits[k]:
-                    now = leaves
-                note("poll", now + 700.0, transport="polling")
+                # who stopped stays on the page without a WebSocket; who left says nothing more
+                if k < LONGEST and waits[k] != waits[k]:
+                    if policy.fallback:
+                        note("fallback", now + 0.001, transport="polling")
+                    note("poll", now + 700.0, transport="polling")
                 break
             now += 10 + rng.exponential(60)
         else:

@@ -5,11 +5,22 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from math import inf
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wslog.cli.options import JsonOption, choose
+from wslog.cli.options import (
+    ByOption,
+    JsonOption,
+    OutputOption,
+    SinceOption,
+    UntilOption,
+    WeekOption,
+    WhereOption,
+    choose,
+)
+from wslog.errors import UsageError
 from wslog.safe_text import terminal
 
 if TYPE_CHECKING:
@@ -26,10 +37,24 @@ def policies(
         str | None,
         typer.Argument(help="A name of the list, or a policy file (.toml): all about that one.", show_default=False),
     ] = None,
-    output: Annotated[str, typer.Option("--output", "-o", help="table, json, csv or parquet.")] = "table",
+    lake: Annotated[
+        Path | None,
+        typer.Option("--lake", help="Instead: the policy that this lake's clients followed.", show_default=False),
+    ] = None,
+    by: ByOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    week: WeekOption = None,
+    where: WhereOption = None,
+    output: OutputOption = "table",
     json: JsonOption = False,
 ) -> None:
-    """List reconnect policies: first waits (s), limit, reset rule, fallback, source."""
+    """List reconnect policies: first waits (s), limit, reset rule, fallback, source. With --lake: the one as actually run."""
+    if lake is not None:
+        if policy is not None:
+            raise UsageError("give a policy or --lake, not both")
+        _observed(lake, choose(output, json), by, since=since, until=until, week=week, where=where)
+        return
     if policy is None:
         kind = choose(output, json)
         from wslog.cli.output import print_frame
@@ -39,6 +64,24 @@ def policies(
         print_frame(_brief(frame) if kind == "table" else frame, kind, "policies")
         return
     _describe(policy, choose(output, json, ("table", "json")))
+
+
+def _observed(lake: Path, kind: str, by: str | None, **period: str | None) -> None:
+    from wslog.api import open_lake
+    from wslog.cli.output import print_frame
+
+    frame = open_lake(lake).observed_policy(by or (), **period)
+    if kind == "table":
+        waits = [name for name in frame.columns if name.startswith("wait_") and name.endswith("_p50_s")]
+        counts = [name for name in frame.columns if name.startswith("wait_") and not name.endswith("_p50_s")]
+        frame["wait_p50_s"] = [
+            ", ".join(f"{value:.3g}" for value in row if value == value) for row in frame[waits].to_numpy(float)
+        ]
+        dropped = [name for name in frame.columns if name.endswith("_base_count") or name in (*waits, *counts)]
+        kept = {"outage_count", "state"}
+        dropped += [name for name in frame.columns if name.endswith("_count") and name not in kept]
+        frame = frame.drop(columns=dropped).drop(columns=["granularity_ms", "closest", "most_retries"])
+    print_frame(frame, kind, "policy as run")
 
 
 def _brief(frame: pd.DataFrame) -> pd.DataFrame:

@@ -84,7 +84,7 @@ def observed_policy(
           ``terminal_retry`` (failures that a retry cannot heal and that were retried all the same), ``throttled`` (waits that
           ended at a whole minute, or a whole second where less was due, late), ``network_retry`` (retries at once after the
           network changed, of those after a change), ``browser_delay`` (failed attempts in Firefox as long as its own reconnect
-          delay: FailDelayManager, 200 ms times 1.5 per failure, netwerk/protocol/websocket/WebSocketChannel.cpp)
+          delay: FailDelayManager, 200 to 400 ms times 1.5 per failure, netwerk/protocol/websocket/WebSocketChannel.cpp)
         * ``flagged``: those with 5 cases and 5 % at least, comma-separated
         * ``granularity_ms`` of the log's clock; ``state``: ``insufficient`` below 20 waits or 10 sessions, and then everything
           inferred is null
@@ -187,7 +187,7 @@ def _describe(rows: _Waits) -> dict[str, Any]:
         form = shape(_main_cells(rows, is_fit, from_begin), slack_s, _successive(rows, is_fit))
     elif limit == 0:
         match = Match("no-retry", nan, (), "no-retry")
-    reset = _reset(rows, usual)
+    reset = _reset(rows, usual, form.jitter == "once")
     counts = _flags(rows, is_plain, is_throttled, expected, reset)
     return (
         {
@@ -331,10 +331,11 @@ class _Reset:
     base_count: int
 
 
-def _reset(rows: _Waits, usual: dict[int, float]) -> _Reset:
+def _reset(rows: _Waits, usual: dict[int, float], is_once: bool) -> _Reset:
     """Tell from the wait after a short open whether the counter began anew or went on.
 
-    Only where the two differ by half or more, and only the first short open of an outage: after it nobody knows the counter.
+    Only where the two differ by half or more, and only the first short open of an outage: after it nobody knows the counter. A
+    page that draws its base once is compared with its own first wait.
     """
     at = np.flatnonzero(
         (rows.before_role == "short")
@@ -344,10 +345,13 @@ def _reset(rows: _Waits, usual: dict[int, float]) -> _Reset:
         & (rows.retry >= 2)
     )
     middle = {k: _middle(rows, k) for k in usual}
-    first = middle[1]
+    first = np.full(len(at), middle[1])
     going = np.array([middle.get(int(k), nan) for k in rows.retry[at]])
+    if is_once:
+        own = rows.wait[np.searchsorted(rows.outage, rows.outage[at]) + 1]  # rows go by outage, retry 0 has no wait
+        first, going = np.maximum(own, 0.0), going * np.maximum(own, 0.0) / middle[1]
     told = np.abs(np.log((going + 0.03) / (first + 0.03))) > 0.4
-    at, going = at[told], going[told]
+    at, going, first = at[told], going[told], first[told]
     if not len(at):
         return _Reset(None, nan, 0, 0)
     wait = np.log(rows.wait[at] + 0.03)
@@ -370,7 +374,7 @@ def _flags(
     rows: _Waits, is_plain: BoolArray, is_throttled: BoolArray, expected: FloatArray, reset: _Reset
 ) -> dict[str, tuple[int, int]]:
     # after an attempt that hangs, no wait at all makes no storm
-    follows = is_plain & (rows.retry >= 3) & (rows.before_took < 1.0)
+    follows = is_plain & (rows.retry >= 3) & (rows.before_took < 1.0) & ~rows.is_network_new
     pointless = np.isin(rows.code, POINTLESS_CODES) | (
         (rows.answer >= 400) & (rows.answer < 500) & ~np.isin(rows.answer, RETRIABLE_ANSWERS)
     )
@@ -378,7 +382,7 @@ def _flags(
     # a page that is left retries nothing
     pointless &= rows.is_retried | (rows.end != "left")
     moved = is_plain & rows.is_network_new
-    failed = rows.is_firefox & (rows.retry >= 1) & (rows.took < 9.5)
+    failed = rows.is_firefox & (rows.retry >= 1) & (rows.took >= 0)
     own = 0.2 * 1.5 ** np.minimum(np.nan_to_num(rows.retry) - 1, 14)
     return {
         "zero_delay": _pair(follows & (rows.wait < ZERO_S), follows),
@@ -386,7 +390,7 @@ def _flags(
         "terminal_retry": _pair(pointless & rows.is_retried, pointless),
         "throttled": _pair(is_throttled, is_plain & (expected < 55)),
         "network_retry": _pair(moved & (rows.wait < 0.5 * expected), moved),
-        "browser_delay": _pair(failed & (rows.took >= own), failed),
+        "browser_delay": _pair(failed & (rows.took >= own) & (rows.took < 2.2 * own), failed),
     }
 
 

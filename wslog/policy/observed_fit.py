@@ -92,18 +92,19 @@ def resembling(
         Retries that outages were seen to make.
     seed : int
     """
-    rng = np.random.default_rng(seed)
     usable = [cell for cell in cells if len(cell.wait_s) >= MIN_CELL]
     found: list[tuple[float, float, Policy]] = []
     for policy in candidates:
-        score = _score(usable, policy, rng)
+        # the same draws for all: presets that wait alike get the same score, and the first of them is named
+        score = _score(usable, policy, np.random.default_rng(seed))
         if score < inf:
             found.append((score, score + _misfit(policy, limit, most_retries), policy))
     if not found:
         return Match("none of them", nan, (), "")
     found.sort(key=lambda row: row[1])
     score, ranked, best = found[0]
-    if score > TOLERANCE and score > TOLERANCE / 2 + _by_chance(usable, best, rng):
+    # with jitter, outages that come to retry k are those whose waits were short: a quarter more than chance
+    if score > TOLERANCE and score > TOLERANCE + 1.25 * _by_chance(usable, best, np.random.default_rng(seed)):
         return Match("none of them", score, (), best.name)
     also = tuple(policy.name for _, other, policy in found[1:] if other - ranked < TIE)
     return Match(best.name, score, also, best.name)
