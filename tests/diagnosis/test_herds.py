@@ -102,7 +102,7 @@ USERS, DAYS, SEED = 900, 1.0, 11
 @pytest.fixture(scope="module")
 def restarted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Lake]:
     folder = tmp_path_factory.mktemp("restarts")
-    simulate(folder / "sim", users=USERS, days=DAYS, start=START, seed=SEED, policy="full_jitter")
+    simulate(folder / "sim", users=USERS, days=DAYS, start=START, seed=SEED, policy="aws-full-jitter")
     return folder, lake_of(folder)
 
 

@@ -132,7 +132,8 @@ def diagnose(
 def observe(engine: Engine, selection: Selection) -> Observed:
     """Read what the detectors look at."""
     names = ("cases", "moves", "sessions", "totals", "clocks")
-    return Observed(*(engine.run(f"diagnosis/{name}", "attempts", selection) for name in names))
+    cases, moves, sessions, totals, clocks = (engine.run(f"diagnosis/{n}", "attempts", selection) for n in names)
+    return Observed(cases, moves, sessions, totals, clocks)
 
 
 def look(seen: Observed, exposure: pd.DataFrame) -> tuple[list[Hits], list[Finding], list[Herd]]:
@@ -219,17 +220,18 @@ def label(seen: Observed, hits: Sequence[Hits]) -> pd.DataFrame:
     frame["cause"] = np.where(causes == "", "unexplained", causes)
     frame["confidence"] = pd.Series([word or None for word in confidence], index=frame.index, dtype=object)
     frame["rule_ids"] = pd.Series([" ".join(names) for names in rule_ids], index=frame.index, dtype=object)
-    frame["evidence"] = pd.Series(np.where(evidence == "", _bare(seen), evidence), index=frame.index, dtype=object)
+    is_bare = evidence == ""
+    evidence[is_bare] = _bare(seen, is_bare)
+    frame["evidence"] = pd.Series(evidence, index=frame.index, dtype=object)
     return frame[list(ATTEMPT_COLUMNS)]
 
 
-def _bare(seen: Observed) -> npt.NDArray[Any]:
-    """Return what is known of a case that nothing explains: its outcome, code and error class."""
+def _bare(seen: Observed, mask: npt.NDArray[np.bool_]) -> list[str]:
+    """Return what is known of cases that nothing explains: outcome, code and error class."""
 
-    every = np.ones(len(seen.cases), dtype=bool)
     names = ("outcome", "close_code", "error_class", "lifetime_s", "silence_s")
     parts = [(n, seen.numbers(n) if n.endswith(("_s", "code")) else seen.words(n)) for n in names]
-    return np.array(named(parts, every), dtype=object)
+    return named(parts, mask)
 
 
 def _findings(findings: Sequence[Finding]) -> pd.DataFrame:

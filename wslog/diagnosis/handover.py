@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
-from wslog.diagnosis.model import BoolArray, Finding, Fired, FloatArray, Observed, named, numbers, words
+from wslog.diagnosis.model import BoolArray, Finding, Fired, FloatArray, IntArray, Observed, named, numbers, words
 from wslog.diagnosis.tails import binomial_tail
 
 BEFORE_S, AFTER_S = 5.0, 2.0
@@ -30,12 +31,11 @@ def detect(seen: Observed) -> Fired:
     able = (seen.words("side") == "client") & ~np.isnan(at) & np.isin(seen.words("outcome"), LOSSES)
     if not able.any() or seen.moves.empty:
         return fired
-    times = _times(seen)
-    keys = seen.words("session_key")
-    at_loss = _any_between(keys, able, at - BEFORE_S, at + AFTER_S, times)
+    moves = Moves(seen)
+    at_loss = moves.any_between(able, at - BEFORE_S, at + AFTER_S)
     is_pair = able & seen.opened & (seen.numbers("lifetime_s") >= CONTROL_S + BEFORE_S)
     shift = at - CONTROL_S
-    control = _any_between(keys, is_pair, shift - BEFORE_S, shift + AFTER_S, times)
+    control = moves.any_between(is_pair, shift - BEFORE_S, shift + AFTER_S)
     case_only = int((at_loss & is_pair & ~control).sum())
     control_only = int((control & ~at_loss).sum())
     pairs = case_only + control_only
@@ -43,10 +43,10 @@ def detect(seen: Observed) -> Fired:
         return fired
     chance = binomial_tail(case_only, pairs, 0.5) if pairs else 1.0
     stands = pairs >= MIN_PAIRS and chance < MAX_CHANCE
-    evidence = named([("network_changed_at_s_from_loss", _nearest(keys, at_loss, at, times))], at_loss)
+    evidence = named([("network_changed_at_s_from_loss", moves.nearest_s(at_loss, at))], at_loss)
     fired.hit("handover", at_loss, "high" if stands else "medium", evidence)
     began = np.where(np.isnan(seen.numbers("outage_started_us")), at, seen.numbers("outage_started_us") / 1e6)
-    later = _any_between(keys, able & ~at_loss, at, np.minimum(began, at) + LATER_S, times)
+    later = moves.any_between(able & ~at_loss, at, np.minimum(began, at) + LATER_S)
     fired.hit(
         "handover_later", later, "low", [f"network changed within {LATER_S:.0f} s after the loss"] * int(later.sum())
     )
@@ -65,29 +65,39 @@ def detect(seen: Observed) -> Fired:
     return fired
 
 
-def _times(seen: Observed) -> dict[str, FloatArray]:
-    keys, at = words(seen.moves, "session_key"), numbers(seen.moves, "at_us") / 1e6
-    order = np.lexsort((at, keys.astype(str)))
-    keys, at = keys[order].astype(str), at[order]
-    names, firsts = np.unique(keys, return_index=True)
-    return dict(zip(names.tolist(), np.split(at, firsts[1:]), strict=True))
+class Moves:
+    """When each session came to another network, in one sorted array of (session, time)."""
 
+    def __init__(self, seen: Observed) -> None:
+        keys, at = words(seen.moves, "session_key"), numbers(seen.moves, "at_us")
+        self.codes, names = pd.factorize(keys)
+        self.of_case = pd.Index(names).get_indexer(pd.Index(seen.words("session_key"), dtype=object))
+        self.base_us, self.width = float(at.min()), int(at.max() - at.min()) // 1000 + 2
+        self.ordered = np.sort(self._place(self.codes, at / 1e6))
 
-def _any_between(
-    keys: FloatArray, mask: BoolArray, low: FloatArray, high: FloatArray, times: dict[str, FloatArray]
-) -> BoolArray:
-    """Return where a session has a time in [low, high]."""
-    found = np.zeros(len(mask), dtype=bool)
-    for i in np.flatnonzero(mask):
-        moved = times.get(keys[i])
-        if moved is not None:
-            found[i] = bool(np.searchsorted(moved, low[i]) < np.searchsorted(moved, high[i], "right"))
-    return found
+    def _place(self, codes: IntArray, at_s: FloatArray) -> IntArray:
+        """Return one whole number for session and time, in ms from the first move on (both fit: sessions x years in ms)."""
+        ms = np.clip(np.floor((at_s * 1e6 - self.base_us) / 1e3), -1, self.width - 2) + 1
+        return codes.astype(np.int64) * self.width + ms.astype(np.int64)
 
+    def any_between(self, mask: BoolArray, low_s: FloatArray, high_s: FloatArray) -> BoolArray:
+        """Return which of the cases in ``mask`` have a move of their session in [low_s, high_s]."""
+        found = np.zeros(len(mask), dtype=bool)
+        at = np.flatnonzero(mask & (self.of_case >= 0))
+        low, high = (self._place(self.of_case[at], edge[at]) for edge in (low_s, high_s))
+        found[at] = np.searchsorted(self.ordered, low) < np.searchsorted(self.ordered, high, "right")
+        return found
 
-def _nearest(keys: FloatArray, mask: BoolArray, at: FloatArray, times: dict[str, FloatArray]) -> FloatArray:
-    gap = np.full(len(mask), np.nan)
-    for i in np.flatnonzero(mask):
-        away = times[keys[i]] - at[i]
-        gap[i] = round(float(away[np.argmin(np.abs(away))]), 3)
-    return gap
+    def nearest_s(self, mask: BoolArray, at_s: FloatArray) -> FloatArray:
+        """Return the time from each case to its session's nearest move, NaN outside ``mask``."""
+        gap = np.full(len(mask), np.nan)
+        at = np.flatnonzero(mask)
+        here = self._place(self.of_case[at], at_s[at])
+        after = np.searchsorted(self.ordered, here)
+        size = len(self.ordered)
+        choices = np.stack([self.ordered[np.clip(after + step, 0, size - 1)] for step in (-1, 0)])
+        # a move of another session is no neighbour
+        away = np.where(choices // self.width == self.of_case[at], choices - here, np.iinfo(np.int64).max // 2)
+        best = np.abs(away).argmin(axis=0)
+        gap[at] = away[best, np.arange(len(at))] / 1e3
+        return gap

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import pandas as pd
 
 from wslog.diagnosis.direct import answered
 from wslog.diagnosis.model import (
@@ -108,7 +109,7 @@ def herds_of(seen: Observed, order: IntArray) -> list[Herd]:
     if len(order) < MIN_SESSIONS:
         return []
     at = seen.numbers("at_us")[order] / 1e6
-    who = np.unique(seen.words("cluster_key")[order].astype(str), return_inverse=True)[1]
+    who = pd.factorize(seen.words("cluster_key")[order])[0]
     # how long this host was watched: another service's log of a year tells nothing of it
     told = places(seen.totals) == places(seen.cases.iloc[order[:1]])[0]
     first, last = (float(numbers(seen.totals, name)[told][0]) / 1e6 for name in ("first_us", "last_us"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wslog.diagnosis.model import BoolArray, Finding, Fired, FloatArray, Observed, named
+from wslog.diagnosis.model import BoolArray, Finding, Fired, FloatArray, Observed, counted, named
 from wslog.diagnosis.tails import benjamini_hochberg, binomial_tail
 from wslog.explain.facts import data
 
@@ -140,7 +140,7 @@ def _seconds(value: float) -> str:
 def _browsers(seen: Observed, known: BoolArray, inside: BoolArray) -> str:
     """Return ``; of Safari's ends 43 %, of Chrome's 12 %`` when two browsers or more are named."""
     browser = seen.words("browser")
-    names, counts = np.unique(browser[known].astype(str), return_counts=True)
+    names, counts = counted(browser[known])
     listed = [(names[i], counts[i]) for i in np.argsort(-counts, kind="stable") if names[i] and counts[i] >= 20][:3]
     if len(listed) < 2:
         return ""

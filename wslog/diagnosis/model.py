@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -42,14 +43,18 @@ class Observed:
     sessions: pd.DataFrame
     totals: pd.DataFrame
     clocks: pd.DataFrame
+    _words: dict[str, npt.NDArray[Any]] = field(default_factory=dict, repr=False)
 
     def numbers(self, name: str) -> FloatArray:
         """Return a column of the cases as floats, NaN for null."""
         return numbers(self.cases, name)
 
     def words(self, name: str) -> npt.NDArray[Any]:
-        """Return a column of the cases as text, empty for null."""
-        return words(self.cases, name)
+        """Return a column of the cases as text, empty for null; the same array each time, not to be changed."""
+        if name not in self._words:
+            self._words[name] = words(self.cases, name)
+            self._words[name].flags.writeable = False
+        return self._words[name]
 
     def flags(self, name: str) -> BoolArray:
         """Return a column of the cases as truth values, false for null."""
@@ -67,7 +72,16 @@ def numbers(frame: pd.DataFrame, name: str) -> FloatArray:
 
 def words(frame: pd.DataFrame, name: str) -> npt.NDArray[Any]:
     """Return a column as text, empty for null."""
-    return frame[name].astype(object).where(frame[name].notna(), "").astype(str).to_numpy(dtype=object)
+    values = frame[name]
+    if values.dtype != object:
+        # numbers: as text without a fraction when they are whole
+        codes, found = values.factorize()
+        texts = np.array([*(str(value) for value in found), ""], dtype=object)
+        chosen: npt.NDArray[Any] = texts[codes]
+        return chosen
+    plain: npt.NDArray[Any] = values.to_numpy(dtype=object, copy=True)
+    plain[values.isna().to_numpy()] = ""
+    return plain
 
 
 @dataclass(frozen=True)
@@ -186,6 +200,13 @@ def places(frame: pd.DataFrame) -> npt.NDArray[Any]:
     return np.array(["\t".join(cells) for cells in zip(*parts, strict=True)], dtype=object)
 
 
+def counted(values: npt.NDArray[Any]) -> tuple[list[str], IntArray]:
+    """Return the distinct texts in order, and how many there are of each (``np.unique`` sorts all of them)."""
+    counts = Counter(values.tolist())
+    names = sorted(counts)
+    return names, np.array([counts[name] for name in names], dtype=np.int64)
+
+
 def among(values: npt.NDArray[Any], chosen: set[Any]) -> BoolArray:
     """Return which texts are in a set (``np.isin`` compares each with each)."""
     return np.fromiter((value in chosen for value in values), dtype=bool, count=len(values))
@@ -193,20 +214,18 @@ def among(values: npt.NDArray[Any], chosen: set[Any]) -> BoolArray:
 
 def named(parts: Sequence[tuple[str, npt.NDArray[Any]]], mask: BoolArray) -> list[str]:
     """Return ``name=value`` texts of the set positions; values that are null are left out."""
-    columns = [(name, values[mask]) for name, values in parts]
-    count = int(mask.sum())
-    texts = []
-    for i in range(count):
-        cells = [f"{name}={_plain(values[i])}" for name, values in columns if not _is_null(values[i])]
-        texts.append(" ".join(cells))
-    return texts
+    columns = [_cells(name, values[mask]) for name, values in parts]
+    return [" ".join(filter(None, cells)) for cells in zip(*columns, strict=True)]
 
 
-def _plain(value: Any) -> str:
-    if isinstance(value, (float, np.floating)):
-        return f"{float(value):.10g}" if float(value).is_integer() else f"{float(value):.4g}"
-    return str(value)
+def _cells(name: str, values: npt.NDArray[Any]) -> list[str]:
+    if values.dtype.kind == "f":
+        # each distinct number once; NaN is null
+        found, places = np.unique(values, return_inverse=True)
+        texts = ["" if value != value else f"{name}={_plain(value)}" for value in found.tolist()]
+        return [texts[i] for i in places]
+    return [f"{name}={value}" if value else "" for value in values]
 
 
-def _is_null(value: Any) -> bool:
-    return value is None or value == "" or bool(value != value)
+def _plain(value: float) -> str:
+    return f"{value:.10g}" if float(value).is_integer() else f"{value:.4g}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,9 +27,8 @@ def flapping(seen: Observed) -> Fired:
     fired = Fired()
     outage = seen.words("episode_id")
     short = seen.opened & (seen.numbers("lifetime_s") < STABLE_S) & (outage != "")
-    names, counts = np.unique(outage[short].astype(str), return_counts=True)
-    many = dict(zip(names.tolist(), counts.tolist(), strict=True))
-    count = np.array([many.get(name, 0) for name in outage], dtype=np.float64)
+    many = Counter(outage[short].tolist())
+    count = np.array([many[name] for name in outage], dtype=np.float64)
     unclean = np.isin(seen.words("outcome"), ("dropped", "closed_by_server", "idle_timeout"))
     row = seen.opened & unclean & (count >= MIN_SHORT)
     sure = np.where(short, "high", "medium")
