@@ -9,10 +9,10 @@ import pytest
 from tests.agreement.accuracy import CASES, measure
 
 SHORT = {
-    "ids shared": 4_000,
-    "address and time": 8_000,
-    "a tenth of the lines lost on each side": 4_000,
-    "neither id nor address": 4_000,
+    "ids shared": 2_000,
+    "address and time": 6_000,
+    "a tenth of the lines lost on each side": 3_000,
+    "neither id nor address": 3_000,
 }
 
 

@@ -54,19 +54,25 @@ WITH chosen AS (
                             ORDER BY is_counted DESC, service_view NULLS FIRST) AS place
   FROM counted
 ), summed AS (
+  -- each cluster is counted once, in the row of its first view; the totals of the group add those up
   SELECT {by}service_side, client_view, service_view, is_counted, SUM(y) AS y, SUM(y * y) AS yy, SUM(y * n) AS yn,
-         CAST(SUM(w_rows) AS BIGINT) AS y_rows,
+         SUM(y * y * y) AS yyy, SUM(y * y * n) AS yyn, SUM(y * n * n) AS ynn, SUM(y * y * y * y) AS yyyy,
+         SUM(y * y * y * n) AS yyyn, SUM(y * y * n * n) AS yynn, SUM(y * n * n * n) AS ynnn, CAST(SUM(w_rows) AS BIGINT) AS y_rows,
          SUM(CASE WHEN place = 1 THEN n ELSE 0 END) AS n_part, SUM(CASE WHEN place = 1 THEN n * n ELSE 0 END) AS nn_part,
+         SUM(CASE WHEN place = 1 THEN n * n * n ELSE 0 END) AS nnn_part,
+         SUM(CASE WHEN place = 1 THEN n * n * n * n ELSE 0 END) AS nnnn_part,
          COUNT(CASE WHEN place = 1 AND n > 0 THEN 1 END) AS cluster_part, SUM(CASE WHEN is_counted THEN 0 ELSE w END) AS excluded_part
   FROM totalled
   GROUP BY {by}service_side, client_view, service_view, is_counted
 ), grouped AS (
-  SELECT {by}service_side, client_view, service_view, is_counted, y, yy, yn, y_rows,
-         SUM(n_part) OVER g AS n, SUM(nn_part) OVER g AS nn, CAST(SUM(cluster_part) OVER g AS BIGINT) AS cluster_count,
+  SELECT {by}service_side, client_view, service_view, is_counted, y, yy, yn, yyy, yyn, ynn, yyyy, yyyn, yynn, ynnn, y_rows,
+         SUM(n_part) OVER g AS n, SUM(nn_part) OVER g AS nn, SUM(nnn_part) OVER g AS nnn, SUM(nnnn_part) OVER g AS nnnn,
+         CAST(SUM(cluster_part) OVER g AS BIGINT) AS cluster_count,
          CAST(SUM(CASE WHEN is_counted THEN y_rows ELSE 0 END) OVER g AS BIGINT) AS n_rows, SUM(excluded_part) OVER g AS excluded
   FROM summed
   WINDOW g AS (PARTITION BY {by}service_side, client_view)
 )
-SELECT {by}service_side, client_view, service_view, y, n, yy, yn, nn, cluster_count, y_rows, n_rows, excluded
+SELECT {by}service_side, client_view, service_view, y, n, yy, yn, nn, yyy, yyn, ynn, nnn, yyyy, yyyn, yynn, ynnn, nnnn, cluster_count,
+       y_rows, n_rows, excluded
 FROM grouped
 WHERE is_counted
