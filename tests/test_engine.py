@@ -26,6 +26,7 @@ from wslog.selection import Selection, check_by, groupings, parse_filter, parse_
 AGREEMENT = tuple(f"agreement/{name}" for name in ("clocks", "counts", "id_pairs", "matrix", "rows", "spans"))
 METRICS = {
     "close_codes": "attempts",
+    "days": "attempts",
     "failures": "attempts",
     "lifetimes": "attempts",
     "reliability": "attempts",

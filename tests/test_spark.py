@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.spark, pytest.mark.filterwarnings("ignore")]
 
 METRICS = {
     "close_codes": "attempts",
+    "days": "attempts",
     "failures": "attempts",
     "lifetimes": "attempts",
     "reliability": "attempts",

@@ -184,7 +184,8 @@ class Lake:
     """A lake as it was when it was first read: tables and metrics as pandas frames.
 
     Every metric takes ``by`` (columns to group by), ``since`` and ``until`` (ISO dates or instants, UTC, half-open),
-    ``week`` (like ``2026-W47``) and ``where`` (``column op literal [and ...]``).
+    ``week`` (like ``2026-W47``) and ``where`` (``column op literal [and ...]``); with ``compare`` (a week or a filter) it says
+    what changed.
     """
 
     def __init__(self, store: LakeStore) -> None:
@@ -262,11 +263,12 @@ class Lake:
         until: str | None = None,
         week: str | None = None,
         where: str | None = None,
+        compare: str | None = None,
     ) -> pd.DataFrame:
         """Return the close-code distribution; see :func:`wslog.metrics.close_codes.close_codes`."""
         from wslog.metrics.close_codes import close_codes
 
-        return close_codes(self.engine, by, since, until, week, where)
+        return close_codes(self.engine, by, since, until, week, where, compare)
 
     def retries(
         self,
@@ -275,11 +277,12 @@ class Lake:
         until: str | None = None,
         week: str | None = None,
         where: str | None = None,
+        compare: str | None = None,
     ) -> pd.DataFrame:
         """Return retry outcomes; see :func:`wslog.metrics.retries.retries`."""
         from wslog.metrics.retries import retries
 
-        return retries(self.engine, by, since, until, week, where)
+        return retries(self.engine, by, since, until, week, where, compare)
 
     def fallback(
         self,
@@ -288,11 +291,12 @@ class Lake:
         until: str | None = None,
         week: str | None = None,
         where: str | None = None,
+        compare: str | None = None,
     ) -> pd.DataFrame:
         """Return fallback rates; see :func:`wslog.metrics.fallback.fallback`."""
         from wslog.metrics.fallback import fallback
 
-        return fallback(self.engine, by, since, until, week, where)
+        return fallback(self.engine, by, since, until, week, where, compare)
 
     def reliability(
         self,
@@ -301,11 +305,12 @@ class Lake:
         until: str | None = None,
         week: str | None = None,
         where: str | None = None,
+        compare: str | None = None,
     ) -> pd.DataFrame:
         """Return weekly reliability; see :func:`wslog.metrics.reliability.reliability`."""
         from wslog.metrics.reliability import reliability
 
-        return reliability(self.engine, by, since, until, week, where)
+        return reliability(self.engine, by, since, until, week, where, compare)
 
     def failure_definitions(
         self,
@@ -345,6 +350,21 @@ class Lake:
         from wslog.policy.observed import observed_policy
 
         return observed_policy(self.engine, by, since, until, week, where)
+
+    def slo(
+        self,
+        objective: float,
+        metric: str = "connect_success_rate",
+        by: Sequence[str] = (),
+        since: str | None = None,
+        until: str | None = None,
+        week: str | None = None,
+        where: str | None = None,
+    ) -> pd.DataFrame:
+        """Hold a metric against an objective, with budget and burn rates; see :func:`wslog.metrics.slo.slo`."""
+        from wslog.metrics.slo import slo
+
+        return slo(self.engine, objective, metric, by, since, until, week, where)
 
     def diagnose(
         self,

@@ -17,9 +17,10 @@ from __future__ import annotations
 from wslog.charts.codes import close_code_shares
 from wslog.charts.groups import fallback_by_group, retry_success, time_to_recover
 from wslog.charts.style import png_bytes
-from wslog.charts.weekly import downtime, drops_per_hour, weekly_reliability
+from wslog.charts.weekly import budget_burn, downtime, drops_per_hour, weekly_reliability
 
 __all__ = [
+    "budget_burn",
     "close_code_shares",
     "downtime",
     "drops_per_hour",

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from wslog.charts.style import BLUE, QUIET, finished, gap, interval, new_figure, nothing, style, value_axis
+from wslog.charts.style import BLUE, QUIET, VERMILLION, finished, gap, interval, new_figure, nothing, style, value_axis
 from wslog.charts.words import (
     METRICS,
     Row,
@@ -166,11 +166,28 @@ def drops_per_hour(frame: pd.DataFrame, week: str | None = None) -> Figure:
     Parameters
     ----------
     frame : DataFrame
-        A ``reliability(by=...)`` frame of one side. The groups with most connected hours are drawn, up to eight.
+        A ``reliability(by=...)`` frame of one side. The groups with most connected hours are drawn, up to nine.
     week : str, optional
         The week that stands out; default the last.
     """
-    metric = "drops_per_connected_hour"
+    return group_panels(frame, "drops_per_connected_hour", week)
+
+
+def budget_burn(frame: pd.DataFrame, week: str | None = None) -> Figure:
+    """Draw how fast the error budget was spent by week, one small panel per group; above the line at 1 it does not last.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        A :func:`wslog.metrics.slo.weekly_burn` frame of one side. The groups with most attempts are drawn, up to nine.
+    week : str, optional
+        The week that stands out; default the last.
+    """
+    return group_panels(frame, "burn_rate", week, mark=1.0)
+
+
+def group_panels(frame: pd.DataFrame, metric: str, week: str | None, mark: float | None = None) -> Figure:
+    """Draw one metric by week, a panel per group on a common scale; a horizontal line at ``mark``."""
     names = group_columns(frame)
     groups: dict[str, list[Row]] = {}
     for row in one_side(frame, metric):
@@ -178,8 +195,8 @@ def drops_per_hour(frame: pd.DataFrame, week: str | None = None) -> Figure:
             groups.setdefault(group_name(row, names, 30), []).append(row)
     if not groups:
         return nothing("no week with data")
-    hours = {name: sum(row.denominator or 0.0 for row in group) for name, group in groups.items()}
-    shown = sorted(groups, key=lambda name: (-hours[name], name))[:MAX_PANELS]
+    size = {name: sum(row.denominator or 0.0 for row in group) for name, group in groups.items()}
+    shown = sorted(groups, key=lambda name: (-size[name], name))[:MAX_PANELS]
     last = max(str(row.keys["iso_week"]) for name in shown for row in groups[name])
     with style():
         columns = len(shown) if len(shown) < 3 else 2 if len(shown) == 4 else 3
@@ -193,6 +210,8 @@ def drops_per_hour(frame: pd.DataFrame, week: str | None = None) -> Figure:
                 axes, groups[name], metric, week or last, name if names else "", room=2.6 if columns == 3 else 1.4
             )
             axes.tick_params(axis="x", labelsize=6.0 if columns == 3 else 7.5)
+            if mark is not None:
+                axes.axhline(mark, color=VERMILLION, linewidth=1.0, linestyle="--", zorder=1)
             common = common or axes
         if common is not None:
             _limits(common, [row for name in shown for row in groups[name]], METRICS[metric].kind)

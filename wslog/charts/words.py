@@ -30,7 +30,7 @@ class Metric:
     ----------
     title : str
     kind : str
-        ``share`` (0 to 1), ``per_hour``, ``s_per_hour`` or ``seconds``.
+        ``share`` (0 to 1), ``per_hour``, ``s_per_hour``, ``seconds`` or ``times``.
     counted : str
         What the denominator counts.
     definition : str
@@ -70,6 +70,45 @@ METRICS: dict[str, Metric] = {
         "share",
         "sessions",
         "Client sessions that switched to HTTP polling or SSE at least once, of all client sessions.",
+    ),
+    "connected_time_ratio": Metric(
+        "Connected time",
+        "share",
+        "hours",
+        "Hours with the WebSocket open, of those and the hours of outage. Time served by the fallback, and time after the "
+        "page was left, is neither. Outages cut off by the end of the log count with what was seen: an upper bound.",
+    ),
+    "connection_lifetime_p50_s": Metric(
+        "Median lifetime of a connection",
+        "seconds",
+        "connections",
+        "Time by which half of the connections are lost, Kaplan-Meier: those still open, closed on purpose or left by "
+        "their page count as open for at least so long.",
+    ),
+    "network_fallback_session_rate": Metric(
+        "Sessions that fell back, by the network",
+        "share",
+        "sessions",
+        "Client sessions whose own attempt failed on the way before they first fell back. Neither a restart nor the memory of "
+        "an earlier failure is in it.",
+    ),
+    "service_fallback_session_rate": Metric(
+        "Sessions that fell back, by the service",
+        "share",
+        "sessions",
+        "Client sessions that a restart which hit many, a close or an answer of the server first sent to the fallback.",
+    ),
+    "remembered_fallback_session_rate": Metric(
+        "Sessions that fell back, by memory",
+        "share",
+        "sessions",
+        "Client sessions that began on the fallback without an attempt of their own: a library had stored an earlier failure.",
+    ),
+    "burn_rate": Metric(
+        "Budget burn",
+        "times",
+        "attempts",
+        "Share of attempts that did not open over the share that the objective allows; at 1 the budget lasts its period.",
     ),
     "fallback_episode_rate": Metric(
         "Outages that fell back",
@@ -260,6 +299,8 @@ def in_words(value: float, kind: str) -> str:
         return percent(value)
     if kind == "seconds":
         return duration(value)
+    if kind == "times":
+        return f"{_significant(value)}{NBSP}×"
     return f"{_significant(value)}{NBSP}s/h" if kind == "s_per_hour" else f"{_significant(value)}{NBSP}/h"
 
 

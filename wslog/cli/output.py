@@ -77,7 +77,10 @@ def print_table(frame: pd.DataFrame, title: str) -> None:
         console.print(Text(f"{title}: no rows"))
         return
     is_metric = set(_METRIC) <= set(frame.columns)
-    keys = [c for c in frame.columns if not (is_metric and c in _METRIC)]
+    is_comparison = "verdict" in frame.columns and "before" in frame.columns
+    keys = [c for c in frame.columns if not (is_metric and c in (*_METRIC, "from_at", "until_at"))]
+    if is_comparison:
+        keys = keys[: keys.index("before")]
     shown = [c for c in keys if not frame[c].isna().all()] or keys
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, title=None)
     for name in shown:
@@ -85,9 +88,12 @@ def print_table(frame: pd.DataFrame, title: str) -> None:
     if is_metric:
         for name in ("value", "95 % interval", "counts", "left out"):
             table.add_column(name, justify="right", no_wrap=True)
+    if is_comparison:
+        for name in ("before", "after", "difference", "95 % interval", "q", "verdict"):
+            table.add_column(name, justify="left" if name == "verdict" else "right", no_wrap=True)
     head = frame.head(_ROWS_SHOWN)
     columns = [[terminal(_short(v)) for v in head[name]] for name in shown]
-    extra = _estimates(head) if is_metric else []
+    extra = _estimates(head) if is_metric else _changes(head) if is_comparison else []
     for row in zip(*columns, *extra, strict=True):
         table.add_row(*(Text(cell) for cell in row))
     console.print(table)
@@ -97,11 +103,11 @@ def print_table(frame: pd.DataFrame, title: str) -> None:
 
 def _estimates(frame: pd.DataFrame) -> list[list[str]]:
     """Return four columns of text: the value, its interval, numerator / denominator, and what was left out."""
-    names = frame["metric"] if "metric" in frame.columns else ["share"] * len(frame)  # codes and definitions are shares
+    names = frame["metric"] if "metric" in frame.columns else [None] * len(frame)
     values, intervals, counts, excluded = [], [], [], []
     for metric, found in zip(names, frame[list(_METRIC)].itertuples(index=False), strict=True):
         row: Any = found
-        is_share = str(metric) == "share" or str(metric).endswith(("_rate", "_success", "_ratio"))
+        is_share = _is_share(metric)
         if row.state == "insufficient" or _is_null(row.value):
             values.append("too little")
         else:
@@ -112,6 +118,29 @@ def _estimates(frame: pd.DataFrame) -> list[list[str]]:
         counts.append(f"{_count(row.numerator)} / {_count(row.denominator)}")
         excluded.append(_count(row.excluded_count) if row.excluded_count else "")
     return [values, intervals, counts, excluded]
+
+
+def _changes(frame: pd.DataFrame) -> list[list[str]]:
+    """Return six columns of text: both values, their difference with its interval, q-value and verdict."""
+    rows = []
+    for row in frame.to_dict("records"):
+        is_share = _is_share(row.get("metric"))
+        before, after, difference, low, high = (
+            "" if _is_null(row[name]) else _number(row[name], is_share)
+            for name in ("before", "after", "difference", "ci_low", "ci_high")
+        )
+        interval = f"{low} – {high}" if low and high else ""
+        # a difference of shares is in points, not in per cent
+        difference, interval = difference.replace("%", "pt"), interval.replace("%", "pt")
+        q = "" if _is_null(row["q_value"]) else f"{row['q_value']:.2g}"
+        verdict = str(row["verdict"]).replace("_", " ")
+        rows.append((before or "too little", after or "too little", difference, interval, q, verdict))
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _is_share(metric: Any) -> bool:
+    # a frame without metrics is of shares: codes, causes, definitions
+    return metric is None or str(metric).endswith(("_rate", "_success", "_ratio"))
 
 
 def _number(value: float, is_share: bool) -> str:

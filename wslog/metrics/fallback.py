@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from wslog.metrics.compare import Query
+from wslog.metrics.compare import compare as comparison
 from wslog.metrics.frames import arrange, proportions, run, select
 
 if TYPE_CHECKING:
     from wslog.engine import Engine
 
 KEYS = ("metric",)
+
+QUERIES = (
+    Query("fallback_sessions", "sessions"),
+    Query("fallback_episodes", "episodes", metric="fallback_episode_rate"),
+)
 
 
 def fallback(
@@ -23,6 +30,7 @@ def fallback(
     until: str | None = None,
     week: str | None = None,
     where: str | None = None,
+    compare: str | None = None,
 ) -> pd.DataFrame:
     """Return how often client sessions, and their outages, end in polling or SSE.
 
@@ -41,6 +49,8 @@ def fallback(
         * ``fallback_episode_rate``: outages that fell back, of the outages whose end is known; ``excluded_count`` counts
           those cut off by the end of the log.
 
+    With ``compare`` (an ISO week, or a filter) instead what changed: see :func:`wslog.metrics.compare.compare`.
+
     Raises
     ------
     UsageError
@@ -49,12 +59,14 @@ def fallback(
     --------
     >>> fallback(engine, by=["network_type"])  # doctest: +SKIP
     """
+    if compare is not None:
+        return comparison(engine, QUERIES, KEYS, ["sessions", "episodes"], by, since, until, week, where, compare)
     selection = select(by, since, until, week, where, ["sessions", "episodes"], ())
     grouped = tuple(column for column in selection.by if column != "side")  # the SQL always gives it: client
     chosen = replace(selection, by=grouped)
     outages = proportions(run(engine, "fallback_episodes", "episodes", chosen))
     outages["metric"] = pd.Series("fallback_episode_rate", index=outages.index, dtype=object)
     return arrange(
-        [proportions(run(engine, "fallback_sessions", "sessions", chosen, by_client=0)), outages],
+        [proportions(run(engine, "fallback_sessions", "sessions", chosen)), outages],
         [*selection.by, *KEYS],
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from wslog.intervals import (
@@ -13,13 +14,14 @@ from wslog.intervals import (
     MIN_HOURS,
     MIN_ROWS,
     MOMENTS,
+    Z95,
+    FloatArray,
     Sums,
     proportion_interval,
     rate_interval,
 )
 from wslog.schema import METRIC_COLUMNS
 from wslog.selection import Selection, check_by, parse_filter, parse_period
-from wslog.survival import Quantile, kaplan_meier
 
 if TYPE_CHECKING:
     from wslog.engine import Engine
@@ -40,21 +42,44 @@ def select(
 
 def proportions(sums: pd.DataFrame) -> pd.DataFrame:
     """Add the metric columns to rows of cluster sums of a proportion; the sums go."""
-    s = _sums(sums)
-    value = _divide(s.y, s.n)
-    low, high = proportion_interval(s)
-    enough = (s.n_rows >= MIN_ROWS) & (s.clusters >= MIN_CLUSTERS)
-    return _finish(sums, value, s.y, s.n, low, high, enough)
+    return _finish(sums, "share")
 
 
 def rates(sums: pd.DataFrame, is_count: bool) -> pd.DataFrame:
     """Add the metric columns to rows of cluster sums of an amount per hour; the sums go."""
-    s = _sums(sums)
-    value = _divide(s.y, s.n)
-    low, high = rate_interval(s, is_count)
+    return _finish(sums, "count_per_hour" if is_count else "amount_per_hour")
+
+
+def kind_of(metric: str) -> str:
+    """Return what a metric made of cluster sums is: share, count_per_hour, amount_per_hour or time_share."""
+    kinds = {
+        "drops_per_connected_hour": "count_per_hour",
+        "downtime_s_per_connected_hour": "amount_per_hour",
+        "connected_time_ratio": "time_share",
+    }
+    return kinds.get(metric, "share")
+
+
+def value_of(kind: str, s: Sums) -> FloatArray:
+    """Return the estimates; of a time share from the sums of seconds of outage per connected hour."""
+    ratio: FloatArray = np.divide(s.y, s.n, out=np.full(len(s.y), np.nan), where=s.n > 0)
+    return 1 / (1 + ratio / 3600) if kind == "time_share" else ratio
+
+
+def interval_of(kind: str, s: Sums, z: npt.ArrayLike = Z95) -> tuple[FloatArray, FloatArray]:
+    """Return the intervals at a normal quantile; a time share's is that of the outage per connected hour, carried over."""
+    if kind == "share":
+        return proportion_interval(s, z)
+    low, high = rate_interval(s, kind == "count_per_hour", z)
+    return (1 / (1 + high / 3600), 1 / (1 + low / 3600)) if kind == "time_share" else (low, high)
+
+
+def is_enough(kind: str, s: Sums, excluded: FloatArray) -> npt.NDArray[np.bool_]:
+    """Say which groups are above the evidence floor."""
+    if kind == "share":
+        return (s.n_rows >= MIN_ROWS) & (s.clusters >= MIN_CLUSTERS)
     # where more is left out than counted, the rate is of the few whose end can be told: no estimate of all
-    enough = (s.n >= MIN_HOURS) & (s.clusters >= MIN_CLUSTERS) & (sums["excluded"].to_numpy(np.float64) <= s.n_rows)
-    return _finish(sums, value, s.y, s.n, low, high, enough)
+    return (s.n >= MIN_HOURS) & (s.clusters >= MIN_CLUSTERS) & (excluded <= s.n_rows)
 
 
 def weekly_rates(sums: pd.DataFrame) -> pd.DataFrame:
@@ -63,79 +88,20 @@ def weekly_rates(sums: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per row of ``sums``, and one more per row of downtime: ``connected_time_ratio``, the hours connected over
-        those and the hours of outage. It is a function of downtime per connected hour, so its interval is that one's, carried over.
+        One row per row of ``sums``, and one more per row of downtime: ``connected_time_ratio``.
     """
-    metric = sums["metric"]
-    downtime = rates(sums[metric == "downtime_s_per_connected_hour"], is_count=False)
-    return pd.concat(
-        [
-            proportions(sums[metric == "connect_success_rate"]),
-            rates(sums[metric == "drops_per_connected_hour"], is_count=True),
-            downtime,
-            _connected(downtime),
-        ],
-        ignore_index=True,
-    )
+    sums = with_connected(sums)
+    parts = [_finish(part, kind_of(str(metric))) for metric, part in sums.groupby("metric", sort=False)]
+    return pd.concat(parts, ignore_index=True) if parts else _finish(sums, "share")
 
 
-def _connected(downtime: pd.DataFrame) -> pd.DataFrame:
-    """Return the share of the time that the WebSocket was open, from seconds of outage per connected hour."""
-    ratio = downtime.copy()
-    ratio["metric"] = pd.Series("connected_time_ratio", index=ratio.index, dtype=object)
-    ratio["value"] = 1 / (1 + downtime["value"] / 3600)
-    ratio["numerator"] = downtime["denominator"]
-    ratio["denominator"] = downtime["denominator"] + downtime["numerator"] / 3600
-    ratio["ci_low"], ratio["ci_high"] = 1 / (1 + downtime["ci_high"] / 3600), 1 / (1 + downtime["ci_low"] / 3600)
-    return ratio
-
-
-def quantiles(rows: pd.DataFrame, keys: Sequence[str], metrics: dict[str, float]) -> pd.DataFrame:
-    """Estimate Kaplan-Meier quantiles of each group.
-
-    Parameters
-    ----------
-    rows : pandas.DataFrame
-        One row per outage: ``keys``, ``duration_s``, ``is_event``, ``cluster_key``, ``sample_weight``.
-    keys : sequence of str
-    metrics : dict
-        Name of the metric and its probability.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per group and metric: numerator is the weighted number of events, denominator of outages of known length,
-        excluded_count of those of unknown length. Where the curve does not come down to the quantile, value is null.
+def with_connected(sums: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows, and those of downtime once more as ``connected_time_ratio``: the hours connected over those and the
+    hours of outage are a function of seconds of outage per connected hour.
     """
-    is_timed = rows["duration_s"].notna()
-    cluster = pd.Series(pd.factorize(rows["cluster_key"])[0], index=rows.index)
-    found: list[dict[str, Any]] = []
-    groups = rows.groupby(list(keys), dropna=False, sort=False) if keys else [((), rows)]
-    for key, part in groups:
-        known = part[is_timed[part.index]]
-        clusters = cluster[known.index]
-        enough = len(known) >= MIN_ROWS and clusters.nunique() >= MIN_CLUSTERS
-        for metric, probability in metrics.items():
-            q = Quantile(np.nan, np.nan, np.nan)
-            if enough:
-                q = kaplan_meier(known["duration_s"], known["is_event"], known["sample_weight"], clusters, probability)
-            found.append(
-                {
-                    **dict(zip(keys, key, strict=True)),
-                    "metric": metric,
-                    "value": q.value,
-                    "numerator": float((known["sample_weight"] * known["is_event"].astype(float)).sum()),
-                    "denominator": float(known["sample_weight"].sum()),
-                    "excluded_count": float(part["sample_weight"].sum() - known["sample_weight"].sum()),
-                    "ci_low": q.low if q.value == q.value else np.nan,
-                    "ci_high": q.high if q.value == q.value else np.nan,
-                    "state": "ok" if q.value == q.value else "insufficient",
-                }
-            )
-    frame = pd.DataFrame(found, columns=[*keys, "metric", *METRIC_COLUMNS])
-    for name in keys:
-        frame[name] = frame[name].astype(rows[name].dtype)
-    return frame
+    again = sums[sums["metric"] == "downtime_s_per_connected_hour"]
+    named = again.assign(metric=pd.Series("connected_time_ratio", index=again.index, dtype=object))
+    return pd.concat([sums, named], ignore_index=True) if len(named) else sums
 
 
 def arrange(parts: Sequence[pd.DataFrame], keys: Sequence[str]) -> pd.DataFrame:
@@ -153,27 +119,36 @@ def arrange(parts: Sequence[pd.DataFrame], keys: Sequence[str]) -> pd.DataFrame:
     return frame
 
 
-def _sums(frame: pd.DataFrame) -> Sums:
+def sums_of(frame: pd.DataFrame) -> Sums:
+    """Return the cluster sums that a metric's SQL gave."""
     names = (*MOMENTS, "cluster_count", "y_rows", "n_rows")
     return Sums(*(frame[name].to_numpy(dtype=np.float64) for name in names))
 
 
-def _divide(above: Any, below: Any) -> Any:
-    return np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0)
+def counts_of(kind: str, s: Sums) -> tuple[FloatArray, FloatArray]:
+    """Return numerator and denominator as they are shown; of a time share hours of hours."""
+    return (s.n, s.n + s.y / 3600) if kind == "time_share" else (s.y, s.n)
 
 
-def _finish(sums: pd.DataFrame, value: Any, y: Any, n: Any, low: Any, high: Any, enough: Any) -> pd.DataFrame:
-    enough = enough & ~np.isnan(value)
-    dropped = [*MOMENTS, "cluster_count", "y_rows", "n_rows", "excluded"]
-    frame = sums.drop(columns=dropped)
+SUM_COLUMNS = (*MOMENTS, "cluster_count", "y_rows", "n_rows", "excluded")
+"""What a metric's SQL returns beside its keys."""
+
+
+def _finish(sums: pd.DataFrame, kind: str) -> pd.DataFrame:
+    s, excluded = sums_of(sums), sums["excluded"].to_numpy(dtype=np.float64)
+    value, (low, high) = value_of(kind, s), interval_of(kind, s)
+    enough = is_enough(kind, s, excluded) & ~np.isnan(value)
+    frame = sums.drop(columns=list(SUM_COLUMNS))
     frame["value"] = np.where(enough, value, np.nan)
-    frame["numerator"], frame["denominator"] = y, n
-    frame["excluded_count"] = sums["excluded"].to_numpy(dtype=np.float64)
+    frame["numerator"], frame["denominator"] = counts_of(kind, s)
+    frame["excluded_count"] = excluded
     frame["ci_low"], frame["ci_high"] = np.where(enough, low, np.nan), np.where(enough, high, np.nan)
     frame["state"] = pd.Series(np.where(enough, "ok", "insufficient"), index=frame.index, dtype=object)
     return frame
 
 
-def run(engine: Engine, name: str, table: str, selection: Selection, **numbers: int) -> pd.DataFrame:
-    """Run ``sql/metrics/<name>.sql``."""
-    return engine.run(f"metrics/{name}", table, selection, **numbers)
+def run(
+    engine: Engine, name: str, table: str, selection: Selection, by_client: int = 0, **numbers: int
+) -> pd.DataFrame:
+    """Run ``sql/metrics/<name>.sql``; clusters are sessions, or with ``by_client`` 1 the client where one is known."""
+    return engine.run(f"metrics/{name}", table, selection, by_client=by_client, **numbers)

@@ -8,12 +8,22 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from wslog.metrics.frames import arrange, proportions, quantiles, run, select, weekly_rates
+from wslog.metrics.compare import Query
+from wslog.metrics.compare import compare as comparison
+from wslog.metrics.frames import arrange, proportions, run, select, weekly_rates
+from wslog.metrics.lifetimes import quantiles
 
 if TYPE_CHECKING:
     from wslog.engine import Engine
 
 KEYS = ("side", "metric")
+
+QUERIES = (
+    Query("reliability", "attempts"),
+    Query("fallback_sessions", "sessions"),
+    Query("downtimes", "episodes", quantiles=(("downtime_p50_s", 0.5),)),
+    Query("lifetimes", "attempts", quantiles=(("connection_lifetime_p50_s", 0.5),)),
+)
 
 
 def reliability(
@@ -23,6 +33,7 @@ def reliability(
     until: str | None = None,
     week: str | None = None,
     where: str | None = None,
+    compare: str | None = None,
 ) -> pd.DataFrame:
     """Return weekly reliability; what clients saw and what servers or proxies saw are never mixed.
 
@@ -51,6 +62,8 @@ def reliability(
           an answer of the server) and ``remembered_fallback_session_rate`` (no attempt of their own: an earlier failure was
           stored); ``excluded_count`` of the parts: sessions of which the log cannot tell.
 
+    With ``compare`` (an ISO week, or a filter) instead what changed: see :func:`wslog.metrics.compare.compare`.
+
     Raises
     ------
     UsageError
@@ -59,14 +72,21 @@ def reliability(
     --------
     >>> reliability(engine, since="2026-11-01", by=["network_type"])  # doctest: +SKIP
     """
+    if compare is not None:
+        return comparison(
+            engine, QUERIES, KEYS, ["attempts", "episodes", "sessions"], by, since, until, week, where, compare
+        )
     selection = select(by, since, until, week, where, ["attempts", "episodes", "sessions"], ("iso_week", *KEYS))
     groups = ("iso_week", *selection.by)
     weekly = replace(selection, by=groups)
     keys = [*groups, "side"]
     parts = [
-        weekly_rates(run(engine, "reliability", "attempts", weekly, by_client=0)),
-        proportions(run(engine, "fallback_sessions", "sessions", weekly, by_client=0)),
-        quantiles(run(engine, "downtimes", "episodes", weekly), keys, {"downtime_p50_s": 0.5}),
-        quantiles(run(engine, "lifetimes", "attempts", weekly), keys, {"connection_lifetime_p50_s": 0.5}),
+        weekly_rates(run(engine, "reliability", "attempts", weekly)),
+        proportions(run(engine, "fallback_sessions", "sessions", weekly)),
+        *(
+            quantiles(run(engine, query.name, query.table, weekly), keys, dict(query.quantiles))
+            for query in QUERIES
+            if query.quantiles
+        ),
     ]
     return arrange(parts, [*groups, *KEYS])

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from wslog.metrics.frames import arrange, proportions, quantiles, run, select
+from wslog.metrics.compare import Query
+from wslog.metrics.compare import compare as comparison
+from wslog.metrics.frames import arrange, proportions, run, select
+from wslog.metrics.lifetimes import quantiles
 
 if TYPE_CHECKING:
     from wslog.engine import Engine
@@ -17,6 +20,11 @@ KEYS = ("metric", "retry_number")
 MAX_RETRY = 20
 """Retries beyond are not listed: hardly an outage is left, and clients that retry for ever would make a row each."""
 
+QUERIES = (
+    Query("retries", "episodes", ("retry_number",), metric="retry_success", numbers=(("max_retry", MAX_RETRY),)),
+    Query("recovery_times", "episodes", quantiles=(("time_to_recover_p50_s", 0.5), ("time_to_recover_p90_s", 0.9))),
+)
+
 
 def retries(
     engine: Engine,
@@ -25,6 +33,7 @@ def retries(
     until: str | None = None,
     week: str | None = None,
     where: str | None = None,
+    compare: str | None = None,
 ) -> pd.DataFrame:
     """Return what retries achieved in the outages of client sessions.
 
@@ -40,6 +49,8 @@ def retries(
           from the begin of the outage to the WebSocket's return; outages that end otherwise are censored there. The curve
           says what would be if those went on like the others, an assumption. numerator: recovered, denominator: outages.
 
+    With ``compare`` (an ISO week, or a filter) instead what changed: see :func:`wslog.metrics.compare.compare`.
+
     Raises
     ------
     UsageError
@@ -48,15 +59,13 @@ def retries(
     --------
     >>> retries(engine, by=["network_type"])  # doctest: +SKIP
     """
+    if compare is not None:
+        return comparison(engine, QUERIES, KEYS, ["episodes"], by, since, until, week, where, compare)
     selection = select(by, since, until, week, where, ["episodes"], KEYS)
     success = proportions(run(engine, "retries", "episodes", selection, max_retry=MAX_RETRY))
     success["metric"] = pd.Series("retry_success", index=success.index, dtype=object)
     rows = run(engine, "recovery_times", "episodes", selection)
-    times = (
-        quantiles(rows, selection.by, {"time_to_recover_p50_s": 0.5, "time_to_recover_p90_s": 0.9})
-        if len(rows)
-        else success.iloc[:0]
-    )
+    times = quantiles(rows, selection.by, dict(QUERIES[1].quantiles)) if len(rows) else success.iloc[:0]
     times = times.assign(retry_number=pd.Series(pd.NA, index=times.index, dtype="Int64"))
     frame = arrange([success, times], [*selection.by, *KEYS])
     return frame.astype({"retry_number": "Int64"})

@@ -1,8 +1,8 @@
 -- close codes: of the attempts of a group and side whose end was seen, how many ended with which code (null: none is known)
 -- and where the code comes from. Sums over clusters (sessions) for the interval: see wslog/intervals.py.
 WITH chosen AS (
-  SELECT {by_select}side, close_code, COALESCE(close_code_source, 'absent') AS close_code_source, is_ended, cluster_key,
-         sample_weight
+  SELECT {by_select}side, close_code, COALESCE(close_code_source, 'absent') AS close_code_source, is_ended,
+         CASE WHEN {by_client} = 1 THEN COALESCE(client_id, cluster_key) ELSE cluster_key END AS cluster_key, sample_weight
   FROM attempts
   WHERE {window} AND {where}
 ), counted AS (

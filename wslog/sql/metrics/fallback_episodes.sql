@@ -1,6 +1,6 @@
 -- fallback by outage: of the outages of client sessions whose end is known, those that ended in polling or SSE.
 WITH chosen AS (
-  SELECT {by_select}side, cluster_key, sample_weight, CASE WHEN end_word = 'fell_back' THEN 1 ELSE 0 END AS y,
+  SELECT {by_select}side, CASE WHEN {by_client} = 1 THEN COALESCE(client_id, cluster_key) ELSE cluster_key END AS cluster_key, sample_weight, CASE WHEN end_word = 'fell_back' THEN 1 ELSE 0 END AS y,
          CASE WHEN end_word = 'censored' THEN 0 ELSE 1 END AS n, CASE WHEN end_word = 'censored' THEN 1 ELSE 0 END AS excluded,
          CASE WHEN end_word = 'fell_back' THEN 1 ELSE 0 END AS y_rows, CASE WHEN end_word = 'censored' THEN 0 ELSE 1 END AS n_rows
   FROM episodes

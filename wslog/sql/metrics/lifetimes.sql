@@ -2,7 +2,8 @@
 -- whether it was lost then (dropped, idle_timeout, closed_by_server). Censored, that is open for at least so long: still open,
 -- closed on purpose, page left, page asleep (until it fell asleep), or an end that cannot be told from a close on purpose.
 WITH picked AS (
-  SELECT {by_select}side, attempt_id, outcome, connected_s, cluster_key, sample_weight
+  SELECT {by_select}side, attempt_id, outcome, connected_s, sample_weight,
+         CASE WHEN {by_client} = 1 THEN COALESCE(client_id, cluster_key) ELSE cluster_key END AS cluster_key
   FROM attempts
   WHERE is_opened AND NOT is_left_censored AND {window} AND {where}
 )

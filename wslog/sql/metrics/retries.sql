@@ -2,7 +2,7 @@
 -- 0), the share where it brought the WebSocket back: opened, and not lost abnormally at once. Left out: a retry that was
 -- still under way when the log ends, that the page broke off, or whose open was not watched for long enough.
 WITH picked AS (
-  SELECT {by_select}episode_id, cluster_key, sample_weight, end_word AS how_it_ended, attempt_count AS made_count, trigger_outcome AS begun_by
+  SELECT {by_select}episode_id, CASE WHEN {by_client} = 1 THEN COALESCE(client_id, cluster_key) ELSE cluster_key END AS cluster_key, sample_weight, end_word AS how_it_ended, attempt_count AS made_count, trigger_outcome AS begun_by
   FROM episodes
   WHERE side = 'client' AND {window} AND {where}
 ), chosen AS (
