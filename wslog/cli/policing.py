@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_SHOWN = (
+    "growth", "base_s", "factor", "cap_s", "jitter", "limit", "reset", "resembles", "resembles_also", "flagged", "state",
+)  # fmt: skip
+"""Columns of the policy as run that a terminal has room for."""
+
+
 def add_to(app: typer.Typer) -> None:
     """Register the verb of this module."""
     app.command()(policies)
@@ -72,15 +78,12 @@ def _observed(lake: Path, kind: str, by: str | None, **period: str | None) -> No
 
     frame = open_lake(lake).observed_policy(by or (), **period)
     if kind == "table":
+        own = list(frame.columns[: frame.columns.get_loc("outage_count")])
         waits = [name for name in frame.columns if name.startswith("wait_") and name.endswith("_p50_s")]
-        counts = [name for name in frame.columns if name.startswith("wait_") and not name.endswith("_p50_s")]
-        frame["wait_p50_s"] = [
+        frame["median_waits_s"] = [
             ", ".join(f"{value:.3g}" for value in row if value == value) for row in frame[waits].to_numpy(float)
         ]
-        dropped = [name for name in frame.columns if name.endswith("_base_count") or name in (*waits, *counts)]
-        kept = {"outage_count", "state"}
-        dropped += [name for name in frame.columns if name.endswith("_count") and name not in kept]
-        frame = frame.drop(columns=dropped).drop(columns=["granularity_ms", "closest", "most_retries"])
+        frame = frame[[*own, "outage_count", "median_waits_s", *_SHOWN]].rename(columns={"resembles_also": "or"})
     print_frame(frame, kind, "policy as run")
 
 

@@ -83,8 +83,8 @@ def observed_policy(
           or more that came within a second), ``reset_on_open`` (short opens that reset the counter, of those where the next wait tells),
           ``terminal_retry`` (failures that a retry cannot heal and that were retried all the same), ``throttled`` (waits that
           ended at a whole minute, or a whole second where less was due, late), ``network_retry`` (retries at once after the
-          network changed, of those after a change), ``browser_delay`` (failed attempts in Firefox as long as its own reconnect
-          delay: FailDelayManager, 200 to 400 ms times 1.5 per failure, netwerk/protocol/websocket/WebSocketChannel.cpp)
+          network changed, of those after a change), ``browser_delay`` (failed attempts in Firefox that
+          grow with every failure and are as long as its own reconnect delay: FailDelayManager, 200 to 400 ms times 1.5 per failure, netwerk/protocol/websocket/WebSocketChannel.cpp)
         * ``flagged``: those with 5 cases and 5 % at least, comma-separated
         * ``granularity_ms`` of the log's clock; ``state``: ``insufficient`` below 20 waits or 10 sessions, and then everything
           inferred is null
@@ -233,6 +233,8 @@ COLUMNS = (
 
 
 def _known(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.6g}")  # beyond, a fit is rounding
     return None if value == "unknown" else value
 
 
@@ -390,8 +392,15 @@ def _flags(
         "terminal_retry": _pair(pointless & rows.is_retried, pointless),
         "throttled": _pair(is_throttled, is_plain & (expected < 55)),
         "network_retry": _pair(moved & (rows.wait < 0.5 * expected), moved),
-        "browser_delay": _pair(failed & (rows.took >= own) & (rows.took < 2.2 * own), failed),
+        "browser_delay": _pair(failed & (rows.took >= own) & (rows.took < 2.2 * own) & _grows(rows, failed), failed),
     }
+
+
+def _grows(rows: _Waits, failed: BoolArray) -> bool:
+    """Say whether failed attempts take longer with every retry: other reasons to last half a second do not grow."""
+    series = [rows.took[failed & (rows.retry == k)] for k in range(1, RETRIES + 1)]
+    middle = [float(np.median(took)) for took in series if len(took) >= MIN_CELL]
+    return len(middle) >= 3 and float(np.median(np.diff(np.log(np.maximum(middle, 1e-3))))) > np.log(1.2)
 
 
 def _pair(chosen: BoolArray, base: BoolArray) -> tuple[int, int]:

@@ -181,7 +181,8 @@ class Shape:
     Parameters
     ----------
     growth : str
-        ``constant``, ``linear``, ``exponential``, ``list`` (none of these), or ``unknown`` (fewer than two retries seen).
+        ``constant``, ``linear``, ``exponential``, ``list`` (none of these, or fewer than three
+        waits below the cap), or ``unknown`` (fewer than three retries seen).
     formula_from_retry : int or None
         The first retry that the formula holds for: at most two waits before it stand apart.
     base_s, factor, step_s, cap_s : float
@@ -291,8 +292,9 @@ def _growth(nominal: FloatArray, tolerance: FloatArray, slack_s: float) -> tuple
         return "constant", flat, nan, nan, nan
     cap = _cap(nominal, tolerance)
     free = int((nominal < cap * (1 - tolerance)).sum()) if cap == cap else len(nominal)
-    if free < 2:
-        return "list", base, nan, nan, cap
+    if free < 3:
+        # two waits lie on a line as well as on an exponential
+        return ("unknown" if len(nominal) == 2 else "list"), base, nan, nan, cap
     k, found = np.arange(len(nominal), dtype=np.float64), []
     step, start = np.polyfit(k[:free], nominal[:free], 1, w=weight[:free] / np.maximum(nominal[:free], slack_s))
     found.append(("linear", float(start), nan, float(step), cap, start + step * k))
