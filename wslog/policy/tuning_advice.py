@@ -14,7 +14,7 @@ from wslog.policy.figures import Figure
 from wslog.policy.gains_experiment import design_effect_of, experiment_size
 from wslog.policy.model import Outages
 from wslog.policy.recommended import WhilePolling
-from wslog.policy.schedule import BANDWIDTH
+from wslog.policy.schedule import smoothed
 from wslog.policy.tuning_group import GroupTuning
 
 QUANTITIES = {
@@ -42,7 +42,7 @@ def group_advice(name: str, group: GroupTuning, herd: Herd | None) -> list[Row]:
     found = recommend(
         name,
         group.schedule,
-        estimate.websocket.smoothed(BANDWIDTH),
+        smoothed(estimate.websocket),
         [_gain(figure, group, current) for figure in group.gains if figure.name in QUANTITIES],
         outages=estimate.outage_count,
         sessions=estimate.session_count,

@@ -18,7 +18,7 @@ from wslog.policy.model import FloatArray
 from wslog.policy.policies import Policy
 from wslog.policy.recommended import NAME, recommended
 from wslog.policy.replay import Response, respond
-from wslog.policy.schedule import BANDWIDTH, JITTER, Schedule, Terms, best_schedule
+from wslog.policy.schedule import JITTER, Schedule, Terms, best_schedule, smoothed
 from wslog.policy.tuning_curves import cost_difference, differences, recovery, survival
 
 CURVE_POINTS = 160
@@ -214,7 +214,7 @@ class GroupTuning:
 
     def frontier_rows(self, jitter: float = JITTER) -> list[dict[str, Any]]:
         """Return the rows of ``frontier``, each schedule replayed like the policies it is drawn beside."""
-        outage = self.estimate.websocket.smoothed(BANDWIDTH)
+        outage = smoothed(self.estimate.websocket)
         found = frontier(outage, self.terms, PRICES_S, jitter=jitter, draws=128, seed=self.seed)
         rows = []
         for price, starts in zip(found.price_s.tolist(), found.starts_s, strict=True):
