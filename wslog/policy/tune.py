@@ -15,7 +15,7 @@ from wslog.policy.evidence import Group
 from wslog.policy.policies import Policy
 from wslog.policy.presets import REFERENCE, load_policy, presets
 from wslog.policy.tuning import Tuning
-from wslog.policy.tuning_advice import Row, advice_frame, experiment_advice, group_advice, row
+from wslog.policy.tuning_advice import Row, advice_frame, experiment_advice, group_advice, log_advice, row
 from wslog.policy.tuning_group import LINES, Compared, GroupTuning
 from wslog.policy.tuning_herds import HerdTuning, replay_herd
 
@@ -198,5 +198,6 @@ def _advice(
             continue
         name = ", ".join("not logged" if pd.isna(value) else str(value) for value in group.key)
         rows += group_advice(name or "all outages", tuned, herd.size)
+        rows += log_advice(tuned, group.outages)
         rows += experiment_advice(tuned, group.outages, weeks)
     return rows

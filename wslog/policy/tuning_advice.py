@@ -11,6 +11,7 @@ import pandas as pd
 from wslog.policy.advice import Gain, Herd, Recommendation, recommend, waits_in_words
 from wslog.policy.estimate import Estimate
 from wslog.policy.figures import Figure
+from wslog.policy.gains import PLANS, log_gains
 from wslog.policy.gains_experiment import design_effect_of, experiment_size
 from wslog.policy.model import Outages
 from wslog.policy.recommended import WhilePolling
@@ -27,6 +28,8 @@ QUANTITIES = {
 """Figures whose gain is put into words, and what :mod:`wslog.policy.advice` calls them."""
 
 DRAWS = 20_000
+LOGGED = 2000
+"""Outages of a simulated log at most: it is estimated while somebody waits."""
 Row = dict[str, Any]
 
 
@@ -155,6 +158,40 @@ def experiment_advice(group: GroupTuning, outages: Outages, weeks: float | None)
     per_week = float(outages.weight.sum()) / weeks if weeks else None
     found = experiment_size(now, then, "mean", design_effect=effect, outages_per_week=per_week)
     return [row(group.key, "experiment", "Half of the sessions on each schedule.", found.sentence("downtime", " s"))]
+
+
+def log_advice(group: GroupTuning, outages: Outages) -> list[Row]:
+    """Return what one more log field, or exploring, would narrow; nothing where no figure of the recommendation is a bound."""
+    if group.proposed is None or group.current is None:
+        return []
+    mine = {figure.name: figure for figure in group.figures[group.proposed.name]}
+    name = next((n for n in ("downtime_mean_s", "recovery_ratio", "downtime_p95_s") if mine[n].status == "bound"), None)
+    if name is None:
+        return []
+    fit, count = group.estimate.fit, min(group.estimate.outage_count, LOGGED)
+    has_polls = bool((~np.isnan(outages.poll_ok_s)).any())
+    plans = [plan for plan in PLANS[1:] if plan.explored_ratio == 0.1 or (plan.has_polls and not has_polls)]
+    found = log_gains(
+        fit.network, fit.blocked_ratio, group.failure_ratio, group.current, group.proposed, count,
+        plans=plans, horizon_s=group.terms.horizon_s, fail_s=group.terms.fail_s, seed=group.seed,
+    )  # fmt: skip
+    now = mine[name]
+    width = now.ci_high - now.ci_low
+    is_share = name.endswith("_ratio")
+    rows = []
+    for one in found:
+        if one.quantity != name or not one.width < width:
+            continue
+        wide, narrow = (f"{100 * w:.2g} points" if is_share else f"{w:.3g} s" for w in (width, one.width))
+        what = {"recovery_ratio": "The share recovered", "downtime_mean_s": "The mean downtime"}.get(
+            name, "The 95th percentile"
+        )
+        text = (
+            f"{what} under the recommended schedule is open within {wide} now; {count:,} outages logged so would leave {narrow} "
+            f"({one.status}), as simulated from this estimate."
+        )
+        rows.append(row(group.key, "log", f"{one.plan[0].upper()}{one.plan[1:]}.", text))
+    return rows
 
 
 def advice_frame(by: Iterable[str], rows: list[Row]) -> pd.DataFrame:
