@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,6 +13,7 @@ import pytest
 
 from tests.make_events import event_table, source_table
 from tests.make_week import week
+from wslog import agreement
 from wslog.engine import STAGES, Engine, render, to_frame
 from wslog.selection import Selection, parse_filter, parse_period
 
@@ -111,6 +113,18 @@ def test_metrics_are_equal(both: tuple[Any, Engine], metric: str) -> None:
         Selection(("iso_week", "day", "network_type"), parse_period(since="2026-11-17"), chosen),
     ):
         assert_same(spark, engine, render(f"metrics/{metric}", table, selection, max_retry=20, by_client=0))
+
+
+@pytest.mark.parametrize("query", ["id_pairs", "rows", "clocks", "counts", "matrix"])
+def test_joining_of_both_sides_is_equal(both: tuple[Any, Engine], tmp_path: Path, query: str) -> None:
+    spark, engine = both
+    agreement.make(engine)
+    for name in ("matches", "clocks"):
+        # pairs by time are numpy's: what is compared is the SQL before and after
+        pq.write_table(engine._connection.sql(f"SELECT * FROM {name}").to_arrow_table(), tmp_path / f"{name}.parquet")
+        spark.read.parquet(str(tmp_path / f"{name}.parquet")).createOrReplaceTempView(name)
+    for selection in (Selection(), Selection(("iso_week", "network_type"), parse_period(since="2026-11-17"))):
+        assert_same(spark, engine, render(f"agreement/{query}", "attempts", selection))
 
 
 def test_text_literals_mean_the_same(both: tuple[Any, Engine]) -> None:

@@ -10,7 +10,7 @@ from wslog.agreement.rows import FloatArray, Rows
 
 REACH_S = 14 * 3600.0
 """Clocks are looked for so far apart: a log whose times were read in a wrong zone still finds its partner."""
-MAX_PAIRS = 4_000_000
+MAX_PAIRS = 1_500_000
 SAME_LIFE_S = 1.5
 MIN_EXCESS = 8
 MIN_SIGMA = 8.0

@@ -26,6 +26,7 @@ SAMPLE_PAIRS = 300_000
 RUN_ROWS = 400
 ROUNDS = 8
 MIN_PAIRS = 8
+FAINT = 1e-4
 KNOT_PAIRS = 200
 MAX_KNOTS = 48
 BURST_S, NEAR_S, FAR_S = 3.0, 60.0, 3600.0
@@ -270,6 +271,10 @@ def _refit(
     basis: int,
     has_drift: bool,
 ) -> Likeness:
+    chance = np.bincount(rows.is_opened[s].astype(int), minlength=2).astype(np.float64) + 1
+    # candidates that are almost surely none change nothing but the time it takes
+    some = share > FAINT
+    c, s, share, residual = c[some], s[some], share[some], residual[some]
     kind, _ = gaps(rows, c, s, basis)
     times = dict(old.times)
     for word in times:
@@ -284,7 +289,7 @@ def _refit(
         times={word: replace(density, centre_s=density.centre_s - shift) for word, density in times.items()},
         knots=_knots(old, search_time(rows, c, basis), share, residual - centres, shift, has_drift),
     )
-    _words(rows, found, c, s, share)
+    _words(rows, found, c, s, share, chance)
     _lives(rows, found, c, s, share, basis)
     _summary(rows, found, c, s, share, residual - shift, kind == main, basis)
     found.jitter_s = times[main].scale_s
@@ -305,10 +310,9 @@ def _knots(
     return middles, np.interp(middles, at, offsets) + shift + np.array([np.median(off[piece]) for piece in pieces])
 
 
-def _words(rows: Rows, found: Likeness, c: IntArray, s: IntArray, share: FloatArray) -> None:
+def _words(rows: Rows, found: Likeness, c: IntArray, s: IntArray, share: FloatArray, chance: FloatArray) -> None:
     table = np.ones((2, 2))
     np.add.at(table, (rows.is_opened[c].astype(int), rows.is_opened[s].astype(int)), share)
-    chance = np.bincount(rows.is_opened[s].astype(int), minlength=2) + 1.0
     found.opened = np.log(table / table.sum(axis=1, keepdims=True)) - np.log(chance / chance.sum())
     found.agent_agree = _agreement(rows.agent[c], rows.agent[s], share)
     found.path_agree = _agreement(rows.path[c], rows.path[s], share)

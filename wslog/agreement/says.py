@@ -100,14 +100,14 @@ def _clocks(clocks: pd.DataFrame) -> list[str]:
                 f"Clocks of {names[0]} and {names[1]}: too few pairs to compare them; nothing was matched by time."
             )
             continue
-        ahead = f"{abs(row['offset_s']):.3f} s {'ahead' if row['offset_s'] >= 0 else 'behind'}"
+        ahead = f"{abs(row['offset_s']):.3f} s {'ahead of' if row['offset_s'] >= 0 else 'behind'}"
         drift = f", gaining {row['drift_ppm']:.0f} millionths" if abs(row["drift_ppm"]) >= 5 else ""
         zone = round(row["offset_s"] / 900) * 900
         hint = ""
         if abs(zone) >= 900 and abs(row["offset_s"] - zone) < 60:
             hint = f" That is {zone / 3600:+g} h: one of the logs was read in the wrong zone (--tz)."
         said.append(
-            f"The clock of {names[1]} is {ahead} of {names[0]}'s{drift} ({row['pair_count']:,} pairs; 99.9 % within "
+            f"The clock of {names[1]} is {ahead} {names[0]}'s{drift}, some of it the way of the handshake ({row['pair_count']:,} pairs; 99.9 % within "
             f"{row['tolerance_s']:.3g} s). No timestamp was moved.{hint}"
         )
     return said
