@@ -30,7 +30,7 @@ STRETCH_COUNT = 5.0
 """Between these instants, and those of the group's own schedule, a group keeps its own share of outages; of the others' shares it
 takes as much as that many outages say."""
 
-REPLICATES = 50
+REPLICATES = 30
 MOST_PROFILED = 1_500
 MOST_REPLICATED = 4_000
 """Outages that one replicate is fitted on. With more, replicates are of a part and their spread is scaled by the root of the
@@ -84,9 +84,9 @@ class Estimate:
     assumptions : dict
         Of each rung, in words.
     replicate_rows : (replicates, rows) float array
-        How far a resample of the sessions moves the row weights.
+        How the row weights move when sessions are left out; squares average to variances.
     replicate_failure : (replicates,) float array
-        How far it moves the chance of failure.
+        How the chance of failure does.
     is_tail_refused : bool
         People leave during outages more than else: nothing is said about what comes after the last look.
     refusal : str
@@ -139,12 +139,13 @@ def estimate(
     horizon_s : float
         Until when policies are compared; at most 900.
     rng : numpy.random.Generator
-        For resampling.
+        For leaving out sessions.
     prior : Distribution, optional
         The estimate of all groups together, for a small group: it is worth as many outages as predict held-out sessions best.
     refusal : str
         Why nothing may be said about the time after the last look; empty when it may.
     replicates : int
+        Groups of sessions that are left out one after the other; 0: no intervals.
     """
     fast_s = _fast_handshake_s(outages)
     seen = with_probes(outages, fast_s)
@@ -362,40 +363,45 @@ def _replicate(
     outages: Outages,
     found: Fit,
     spread: Spread,
-    replicates: int,
+    groups: int,
     rng: np.random.Generator,
 ) -> tuple[FloatArray, FloatArray]:
-    """Return how resampled sessions move row weights and chance of failure.
+    """Return how row weights and chance of failure move when sessions are left out, scaled so that squares average to variances.
 
-    Bayesian bootstrap: each session gets an exponential weight (Rubin, Ann. Statist. 9 (1981) 130-134).
+    Jackknife over random groups of sessions (Shao and Tu, The Jackknife and Bootstrap, 1995, section 5.4): where a few sessions
+    hold the long outages it errs on the safe side, a bootstrap on the other (Efron and Stein, Ann. Statist. 9 (1981) 586-596).
     """
     _, session = np.unique(outages.cluster, return_inverse=True)
     sessions = int(session.max()) + 1
-    weight, scale = outages.weight, 1.0
+    weight, part_ratio = outages.weight, 1.0
     if len(outages) > MOST_REPLICATED:
         keep = rng.random(sessions) < MOST_REPLICATED / len(outages)
-        weight = np.where(keep[session], weight, 0.0)
-        scale = float(np.sqrt(keep.mean()))
-        sessions_used = max(int(keep.sum()), 2)
-    else:
-        sessions_used = max(sessions, 2)
+        weight, part_ratio = np.where(keep[session], weight, 0.0), float(keep.mean())
     used = np.flatnonzero(_counts(patterns, weight) > 0)
-    share = float(weight.sum() / max(outages.weight.sum(), 1e-12))
-    part = replace(patterns.picked(used), older=patterns.older * share)
-    base = replace(part, count=_counts(patterns, weight)[used])
-    known = replace(settings, first=FirstConnects(settings.first.failed * share, settings.first.opened * share))
-    center = known.fit(base, STEPS, found) if share < 1 else found
+    base = replace(patterns.picked(used), count=_counts(patterns, weight)[used], older=patterns.older * part_ratio)
+    known = replace(settings, first=settings.first.scaled(part_ratio))
+    center = known.fit(base, STEPS, found) if part_ratio < 1 else found
     still = known.fit(base, REPLICATE_STEPS, center)
-    still_rows = _rows_of(still, spread)
-    rows, failures = np.zeros((replicates, spread.rows.count)), np.zeros(replicates)
-    scale *= float(np.sqrt(sessions_used / (sessions_used - 1)))
-    for r in range(replicates):
-        drawn = rng.exponential(size=sessions)[session] * weight
-        counts = _counts(patterns, drawn)[used]
-        first = FirstConnects(known.first.failed * rng.gamma(np.maximum(known.first.failed, 1e-9)) / np.maximum(known.first.failed, 1e-9), known.first.opened)  # fmt: skip
-        one = replace(known, first=first).fit(replace(base, count=counts), REPLICATE_STEPS, center)
-        rows[r] = (_rows_of(one, spread) - still_rows) * scale
-        failures[r] = (one.chance.failure_ratio - still.chance.failure_ratio) * scale
+    groups = min(groups, sessions)
+    rows, failures = np.zeros((groups + 1, spread.rows.count)), np.zeros(groups + 1)
+    group = rng.permutation(np.arange(sessions) % max(groups, 1))[session]
+    for r in range(groups):
+        kept = np.where(group == r, 0.0, weight)
+        share = float(kept.sum() / weight.sum())
+        fewer = replace(base, count=_counts(patterns, kept)[used], older=base.older * share)
+        one = replace(known, first=known.first.scaled(share)).fit(fewer, REPLICATE_STEPS, center)
+        rows[r] = _rows_of(one, spread)
+        failures[r] = one.chance.failure_ratio
+    if groups > 1:
+        scale = np.sqrt(part_ratio * (groups - 1) * (groups + 1) / groups)
+        rows[:groups] = (rows[:groups] - rows[:groups].mean(axis=0)) * scale
+        failures[:groups] = (failures[:groups] - failures[:groups].mean()) * scale
+    if settings.has_first and groups:
+        p = still.chance.failure_ratio
+        error = float(np.sqrt(p * (1 - p) / settings.first.count))
+        other = known.fit(base, REPLICATE_STEPS, center, failure_ratio=p + error)
+        rows[groups] = (_rows_of(other, spread) - _rows_of(still, spread)) * np.sqrt(groups + 1)
+        failures[groups] = error * np.sqrt(groups + 1)
     return rows, failures
 
 
@@ -405,10 +411,12 @@ def _counts(patterns: Patterns, weight: FloatArray) -> FloatArray:
 
 
 def _fast_handshake_s(outages: Outages) -> float:
-    """Return how long an undisturbed handshake takes at most."""
+    """Return how long an undisturbed handshake takes at least; inf where many take a second of their own accord."""
     took = outages.end_s[outages.is_ok] - outages.start_s[outages.is_ok]
     quick = took[took < 1.0]
-    return float(np.quantile(quick, 0.99)) if len(quick) else 0.5
+    if not len(quick) or np.quantile(quick, 0.99) > 0.8:
+        return np.inf
+    return float(0.9 * np.quantile(quick, 0.01))
 
 
 def conditions_of(outages: Outages, fast_s: float) -> Conditions:
@@ -421,7 +429,7 @@ def conditions_of(outages: Outages, fast_s: float) -> Conditions:
     opened = outages.is_ok & ~slow
     in_vain = int(failed.sum() + hung.sum() + slow.sum())
     return Conditions(
-        handshake_s=_sample(took[opened], fast_s / 2),
+        handshake_s=_sample(took[opened], 0.1),
         fast_s=_sample(took[failed], 0.1),
         hang_ratio=float((hung.sum() + slow.sum()) / in_vain) if in_vain else 0.0,
         hang_s=float(np.median(took[hung])) if hung.any() else 60.0,

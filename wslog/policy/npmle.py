@@ -69,6 +69,10 @@ class FirstConnects:
     def count(self) -> float:
         return float(self.failed.sum()) + self.opened
 
+    def scaled(self, share: float) -> FirstConnects:
+        """Return as many of each, times a share."""
+        return FirstConnects(self.failed * share, self.opened * share)
+
 
 @dataclass(frozen=True)
 class Fit:

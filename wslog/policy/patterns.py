@@ -82,11 +82,11 @@ def with_probes(outages: Outages, fast_s: float) -> Outages:
     ----------
     outages : Outages
     fast_s : float
-        How long an undisturbed handshake takes at most.
+        How long an undisturbed handshake takes at least; inf where that cannot be told from a SYN sent again.
     """
     took = outages.end_s - outages.start_s
     probes = np.concatenate(([0.0], PROBES_S))
-    patience = np.where(outages.is_ok, took - fast_s, took)
+    patience = np.where(outages.is_ok, took - (fast_s if np.isfinite(fast_s) else 0.0), took)
     last = np.clip(np.searchsorted(probes, np.nan_to_num(patience), side="right") - 1, 0, len(probes) - 1)
     is_slow = (outages.is_ok & (took >= 1.0 + fast_s)) | (outages.failure == FAILURES.index("timeout"))
     last = np.where(is_slow, last, 0)
