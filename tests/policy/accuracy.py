@@ -101,11 +101,6 @@ def errors(
     return {c: {name: float(np.median(v)) for name, v in by.items()} for c, by in seen.items()}
 
 
-def truths_of(world: Network, count: int = 400_000) -> dict[str, dict[str, float]]:
-    """Return what each target policy really does."""
-    return {name: worlds.truth(world, waits, attempts, 99, count) for name, (waits, attempts, _) in TARGETS.items()}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kinds", nargs="+", default=KINDS, choices=KINDS)
@@ -114,7 +109,7 @@ def main() -> None:
     args = parser.parse_args()
     print("| log | outages | " + " | ".join(COLUMNS) + " |\n|---|---|" + "---|" * len(COLUMNS))
     for world in (CELLULAR, WIFI):
-        truths = truths_of(world)
+        truths = worlds.truths(world.name)
         for kind in args.kinds:
             for count in args.sizes:
                 found = errors(kind, world, count, args.repeats or REPEATS.get(count, 3), truths)

@@ -13,8 +13,8 @@ from collections import Counter
 import numpy as np
 
 from tests.policy import worlds
-from tests.policy.accuracy import COLUMNS, log, predict, truths_of
-from tests.policy.worlds import CELLULAR, TARGETS, WIFI, Network, Waits
+from tests.policy.accuracy import COLUMNS, log, predict
+from tests.policy.worlds import CELLULAR, TARGETS, WIFI, Network
 from wslog.policy.estimate import estimate
 from wslog.policy.figures import figures
 from wslog.policy.presets import load_policy
@@ -24,22 +24,11 @@ SESSION = 8
 FRAILTY = 1.0
 
 
-def frail_truth(world: Network, waits: Waits, attempts: int, seed: int, count: int = 400_000) -> dict[str, float]:
-    """Return what a policy does over many sessions with frailty."""
-    rng = np.random.default_rng(seed)
-    downs, tries = [], []
-    for _ in range(count // 20_000):
-        played = worlds.play(world, waits, 20_000, attempts, rng, frailty=FRAILTY * rng.standard_normal(20_000))
-        downs.append(played.down_s)
-        tries.append(played.attempts)
-    return worlds.sample_figures(np.concatenate(downs), np.concatenate(tries))
-
-
 def coverage(
     world: Network, count: int, repeats: int, names: tuple[str, ...], seed: int = 11
 ) -> dict[str, Counter[str]]:
     """Return by policy and figure how many intervals hold the truth."""
-    truths = {name: frail_truth(world, *TARGETS[name][:2], 98) for name in names}
+    truths = worlds.truths(world.name, frailty=True)
     found: dict[str, Counter[str]] = {name: Counter() for name in names}
     for repeat in range(repeats):
         rng = np.random.default_rng((seed, repeat))
@@ -57,17 +46,17 @@ def coverage(
 
 def bounds_hold(world: Network, count: int, repeats: int, seed: int = 21) -> tuple[int, list[str], float]:
     """Return figures checked, those outside their bounds, and the widest bounds of the logged policy's own row."""
-    truths = truths_of(world)
-    own = worlds.truth(world, worlds.linear_3, 3, 97, 400_000)
+    truths = worlds.truths(world.name)
+    own = truths["linear_3"]
     outside, checked, widest = [], 0, 0.0
     for repeat in range(repeats):
         rng = np.random.default_rng((seed, repeat))
         first = worlds.first_connects(world, 3 * count, rng)
         found = estimate(log("L0", world, count, rng), first, rng=rng)
         made = predict(found)
-        for name, true in truths.items():
+        for name in TARGETS:
             for column in COLUMNS:
-                figure = made[name][column]
+                figure, true = made[name][column], truths[name]
                 low, high = min(figure.bound_low, figure.ci_low), max(figure.bound_high, figure.ci_high)
                 checked += 1
                 if not low - 1e-9 <= true[column] <= high + 1e-9:
