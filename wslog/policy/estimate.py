@@ -31,7 +31,7 @@ STRETCH_COUNT = 5.0
 takes as much as that many outages say."""
 
 REPLICATES = 30
-MOST_PROFILED = 1_500
+MOST_PROFILED = 6_000
 MOST_REPLICATED = 4_000
 """Outages that one replicate is fitted on. With more, replicates are of a part and their spread is scaled by the root of the
 sizes (m-out-of-n bootstrap)."""
@@ -152,9 +152,10 @@ def estimate(
     bare = replace(seen, poll_ok_s=np.full(len(seen), np.nan), poll_failed_s=np.full(len(seen), np.nan))
     last_s = max(900.0, horizon_s)
     gaps, bare_gaps = gaps_of(looks_of(seen, True), last_s), gaps_of(looks_of(bare, True), last_s)
-    # the instants of a fixed schedule become edges: what an attempt at 1 s says ends at 1 s
     edges = _edges(grid(last_s), gaps, bare_gaps)
     weight = log_uniform(edges) if prior is None else np.append(np.diff(prior.cdf(edges)), prior.never)
+    seen = replace(seen, start_s=gaps.drawn_together(seen.start_s))
+    bare = replace(bare, start_s=bare_gaps.drawn_together(bare.start_s))
     patterns = compress(seen, edges)
     settings = _Settings(edges, first or FirstConnects(), weight, PRIOR_COUNT)
     if prior is not None:
@@ -166,9 +167,7 @@ def estimate(
     whole = settings.fit_all(patterns, rng)
     without = settings.fit_all(bare_patterns, rng) if patterns.has_polls else whole
     points = np.concatenate((gaps.points_s, bare_gaps.points_s))
-    rows = rows_for(
-        edges, horizon_s, points, np.concatenate((gaps.low_s, gaps.high_s, bare_gaps.low_s, bare_gaps.high_s))
-    )
+    rows = rows_for(edges, horizon_s, points, np.concatenate((gaps.cuts_s, bare_gaps.cuts_s)))
     spread, bare_spread = Spread(edges, rows, gaps, 0), Spread(edges, rows, bare_gaps, len(gaps.points_s))
     weights = _weights(whole, spread)
     ladder = {"free": _free(settings, bare_patterns, without, bare_spread, kept)}
@@ -247,10 +246,11 @@ def _part(patterns: Patterns, count: int, rng: np.random.Generator) -> Patterns:
 
 
 def _edges(base_s: FloatArray, *gaps: Gaps) -> FloatArray:
-    cuts = np.concatenate([np.concatenate((g.low_s, g.high_s)) for g in gaps])
-    cuts = np.unique(cuts[np.isfinite(cuts) & (cuts > base_s[1]) & (cuts < base_s[-1])])
+    """Return the edges with those of the schedule put in: what an attempt at 1 s says ends at 1 s."""
+    cuts = np.concatenate([g.cuts_s for g in gaps])
+    cuts = np.unique(cuts[(cuts > base_s[1]) & (cuts < base_s[-1])])
     # an edge next to a cut gives way to it
-    near = np.abs(base_s[np.clip(np.searchsorted(base_s, cuts), 0, len(base_s) - 1)] - cuts) < 1e-4 * cuts
+    near = np.abs(base_s[np.clip(np.searchsorted(base_s, cuts), 0, len(base_s) - 1)] - cuts) < 1e-5 * cuts
     return np.union1d(base_s, cuts[~near])
 
 
@@ -294,7 +294,8 @@ def _likely(
     """Return the chance of failure that the outages alone make likeliest, and all that they do not rule out."""
     alone = replace(settings, first=FirstConnects())
     part = _part(patterns, MOST_PROFILED, rng)
-    total = float(patterns.count.sum())
+    # a part says only what it says: its likelihood is not blown up to that of all
+    total = float(part.count.sum())
     values = [alone.fit(part, PROFILE_STEPS, start, failure_ratio=p).log_likelihood * total for p in FAILURE_GRID]
     kept = [p for p, value in zip(FAILURE_GRID, values, strict=True) if value >= max(values) - LIKELY]
     return FAILURE_GRID[int(np.argmax(values))], kept
@@ -319,7 +320,7 @@ def _pooled(
     if len(outages) >= MOST_POOLED:
         return replace(settings, prior=log_uniform(settings.edges))
     raw = replace(settings, prior=log_uniform(settings.edges)).fit(patterns, PROFILE_STEPS)
-    cuts = np.unique(edge_of(np.concatenate((gaps.high_s[:-1], STRETCHES_S)), settings.edges))
+    cuts = np.unique(edge_of(np.concatenate((gaps.high_cut_s[:-1], STRETCHES_S)), settings.edges))
     stretch = np.searchsorted(cuts, np.arange(len(settings.edges)), side="right")
     stretch[-1] = stretch.max() + 1
     own = np.bincount(stretch, _network(raw))

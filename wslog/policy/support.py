@@ -19,6 +19,9 @@ from wslog.policy.replay import Rows
 LOOKS = 12
 """Looks that a stretch must hold to count as looked at."""
 
+BAND_RATIO = 1.15
+"""A stretch of looks up to 15 % long is a band: one attempt of a fixed schedule."""
+
 SMOOTHING = 0.12
 """Standard deviation of the smoothing kernel, in the logarithm of time."""
 
@@ -28,16 +31,37 @@ STRETCH_RATIO = 0.08
 
 @dataclass(frozen=True)
 class Gaps:
-    """Stretches in which nobody looked: ``(low_s[i], high_s[i]]``; the last one has no end (inf)."""
+    """Stretches in which nobody looked: ``(low_s[i], high_s[i]]``; the last one has no end (inf).
+
+    Attempts of a fixed schedule fall into narrow bands. Nothing can be learnt from the order of attempts within one, but an
+    estimate would read the noise there: a band counts as one look at its median, and ``low_cut_s``, ``high_cut_s`` are the gaps'
+    ends with bands drawn together.
+    """
 
     low_s: FloatArray
     high_s: FloatArray
+    low_cut_s: FloatArray
+    high_cut_s: FloatArray
+
+    @property
+    def cuts_s(self) -> FloatArray:
+        """Finite instants at which an estimate's cells end."""
+        cuts = np.concatenate((self.low_cut_s, self.high_cut_s))
+        return cuts[np.isfinite(cuts)]
 
     @property
     def points_s(self) -> FloatArray:
         """The left ends (a hair later), then the right ends that are finite."""
         left = np.nextafter(self.low_s, np.inf) * (1 + 1e-9) + 1e-9
         return np.concatenate((left, self.high_s[np.isfinite(self.high_s)]))
+
+    def drawn_together(self, at_s: FloatArray) -> FloatArray:
+        """Return instants with those in a band at its median."""
+        found = at_s.copy()
+        for begin, end, middle in zip(self.high_s[:-1], self.low_s[1:], self.low_cut_s[1:], strict=True):
+            if begin <= middle <= end and end <= begin * BAND_RATIO:
+                found[(at_s >= begin) & (at_s <= end)] = middle
+        return found
 
 
 def gaps_of(looks_s: FloatArray, last_edge_s: float) -> Gaps:
@@ -50,21 +74,30 @@ def gaps_of(looks_s: FloatArray, last_edge_s: float) -> Gaps:
     last_edge_s : float
         Looks after it count for nothing: the estimate ends there.
     """
+    nothing = np.zeros(1), np.full(1, np.inf)
     at = np.sort(looks_s[(looks_s >= 0) & (looks_s <= last_edge_s)])
     if len(at) < LOOKS:
-        return Gaps(np.zeros(1), np.full(1, np.inf))
+        return Gaps(*nothing, *nothing)
     low, high = at[: len(at) - LOOKS + 1], at[LOOKS - 1 :]
     is_dense = high - low <= STRETCH_RATIO * low + 1e-9
     low, high = low[is_dense], high[is_dense]
     if not len(low):
-        return Gaps(np.zeros(1), np.full(1, np.inf))
+        return Gaps(*nothing, *nothing)
     # both ends rise together, so stretches that overlap are neighbours
     begins = np.concatenate(([True], low[1:] > high[:-1]))
     ends = np.concatenate((begins[1:], [True]))
     starts, stops = low[begins], high[ends]
+    middle = np.array(
+        [
+            np.median(at[(at >= a) & (at <= b)]) if b <= a * BAND_RATIO else np.nan
+            for a, b in zip(starts, stops, strict=True)
+        ]
+    )
+    start_cuts, stop_cuts = (np.where(np.isnan(middle), edge, middle) for edge in (starts, stops))
     gap_low, gap_high = np.concatenate(([0.0], stops)), np.concatenate((starts, [np.inf]))
+    low_cut, high_cut = np.concatenate(([0.0], stop_cuts)), np.concatenate((start_cuts, [np.inf]))
     keep = gap_high > gap_low
-    return Gaps(gap_low[keep], gap_high[keep])
+    return Gaps(gap_low[keep], gap_high[keep], low_cut[keep], high_cut[keep])
 
 
 def looks_of(outages: Outages, has_polls: bool) -> FloatArray:
@@ -87,10 +120,10 @@ def _kernel(edges_s: FloatArray, gaps: Gaps) -> FloatArray:
     kernel = (
         np.exp(-0.5 * ((middle[:, None] - middle[None, :]) / SMOOTHING) ** 2) * (np.log(edges_s[1:]) - low)[None, :]
     )
-    ends = np.sort(np.concatenate((gaps.low_s, gaps.high_s)))
+    ends = np.sort(np.concatenate((gaps.low_cut_s, gaps.high_cut_s)))
     part = np.searchsorted(ends, edges_s[:-1], side="right")
-    inside = np.searchsorted(gaps.low_s, edges_s[:-1], side="right") > np.searchsorted(
-        gaps.high_s, edges_s[:-1], side="right"
+    inside = np.searchsorted(gaps.low_cut_s, edges_s[:-1], side="right") > np.searchsorted(
+        gaps.high_cut_s, edges_s[:-1], side="right"
     )
     kernel = np.where(part[:, None] == part[None, :], kernel, 0.0)
     kernel[inside] = np.eye(len(middle))[inside]
@@ -104,9 +137,9 @@ class Spread:
         """Take the gaps whose ends are the points of ``rows`` from ``offset`` on."""
         self.rows, self.gaps, self.first_point = rows, gaps, rows.never + 1 + offset
         self.cut = np.searchsorted(edges_s, rows.edges_s)
-        self.low = edge_of(gaps.low_s, edges_s)
+        self.low = edge_of(gaps.low_cut_s, edges_s)
         self.high = np.where(
-            np.isinf(gaps.high_s), len(edges_s), edge_of(np.nan_to_num(gaps.high_s, posinf=0.0), edges_s)
+            np.isinf(gaps.high_cut_s), len(edges_s), edge_of(np.nan_to_num(gaps.high_cut_s, posinf=0.0), edges_s)
         )
         self.cells = len(edges_s) - 1
         self.kernel = _kernel(rows.edges_s, gaps)
