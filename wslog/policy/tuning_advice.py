@@ -156,7 +156,8 @@ def experiment_advice(group: GroupTuning, outages: Outages, weeks: float | None)
     now, then = group.draws(group.current.name, DRAWS), group.draws(group.proposed.name, DRAWS)
     effect = design_effect_of(outages.attempt_count.astype(np.float64), outages.cluster)
     per_week = float(outages.weight.sum()) / weeks if weeks else None
-    found = experiment_size(now, then, "mean", design_effect=effect, outages_per_week=per_week)
+    gain = next((f.value for f in group.gains if f.name == "downtime_mean_s" and np.isfinite(f.value)), None)
+    found = experiment_size(now, then, "mean", difference=gain, design_effect=effect, outages_per_week=per_week)
     return [row(group.key, "experiment", "Half of the sessions on each schedule.", found.sentence("downtime", " s"))]
 
 

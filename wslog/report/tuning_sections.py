@@ -373,15 +373,23 @@ def observed_section(tuning: Tuning) -> Section:
 def snippets_section(tuning: Tuning) -> Section | None:
     """The recommended schedules as settings and as configuration."""
     section = Section("config", "Put it in place")
+    told = [
+        {words for _, words in advice_of(tuning, "setting", group.key)} for group in groups(tuning.policies, tuning.by)
+    ]
+    told = [words for words in told if words]
+    common = set.intersection(*told) if len(told) > 1 else set()
+    in_order_told = dict.fromkeys(words for _, words in advice_of(tuning, "setting") if words in common)
+    if common:
+        section.blocks.append(Block("list", items=tuple(("", words) for words in in_order_told)))
     for group in groups(tuning.policies, tuning.by):
         code = _snippets(tuning, group.key)
-        settings = tuple(("", words) for _, words in advice_of(tuning, "setting", group.key))
-        if (code or settings) and tuning.by:
+        settings = [words for _, words in advice_of(tuning, "setting", group.key)]
+        if code and tuning.by:
             section.blocks.append(Block("heading", text=group.label))
-        if settings:
-            section.blocks.append(Block("list", items=settings))
+        section.blocks += [text(words) for words in settings if words not in common]
         section.blocks += code
-        section.blocks += [note(words) for _, words in advice_of(tuning, "basis", group.key)[:1]]
+        basis = " ".join(words for _, words in advice_of(tuning, "basis", group.key))
+        section.blocks += [note(f"Rests on: {basis}")] if basis else []
     return section if section.blocks else None
 
 

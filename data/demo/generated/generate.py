@@ -9,19 +9,21 @@ What is built in, to be found again in the charts:
 * cellular users drop more often, and their outages last longer than those of wifi and ethernet;
 * 2026-W45: an idle timeout of 60 s at a new proxy drops quiet connections, again and again (fixed by the next week);
 * 2026-W47: another corporate proxy; 80 % of the VPN users are blocked now;
-* 2026-W46, Wednesday 14:00 UTC: a restart closes every connection with 1012 within seconds.
+* 2026-W46, Wednesday 14:00 UTC, during an event with 240 more visitors: a restart closes every connection with 1012 within
+  seconds; 6 s later the service is back and takes in 12 of the event's connections a second, the rest is refused.
 """
 
 from __future__ import annotations
 
 import datetime
 import gzip
+import heapq
 import io
 import json
 import math
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +45,12 @@ AGENTS = {
     "Safari": "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Mobile/15E148 Safari/604.1",
 }
 URL = "wss://app.example.com/ws/room"
+EVENT_SESSIONS = 240
+ACCEPTS_PER_S = 12
 RESTART = datetime.datetime(2026, 11, 11, 14, 0, tzinfo=datetime.UTC).timestamp()
+
+
+Steps = Generator[float, None, str]
 
 
 class Session:
@@ -58,6 +65,7 @@ class Session:
             blocked = VPN_BLOCKED_FROM_W47
         self.is_blocked = rng.random() < blocked
         self.is_quiet = rng.random() < 0.08
+        self.is_refused = False
         agent = (
             "Safari"
             if self.network == "cellular" and rng.random() < 0.6
@@ -74,14 +82,15 @@ class Session:
     def note(self, event: str, **fields: Any) -> None:
         self.lines.append((self.now, {"ts": round(self.now * 1000), "event": event, **self.fixed, **fields}))
 
-    def connect(self, retry: int, up_at: float) -> str:
-        """Try once; return the connection id if it opened, else an empty string."""
+    def connect(self, retry: int, up_at: float) -> Steps:
+        """Try once; return the connection id if it opened, else an empty string. Yields before the answer of the service."""
         self.attempt += 1
         connection = f"{self.rng.getrandbits(48):012x}"
         same = {"connection": connection, "attempt": self.attempt, "retry": retry, "url": URL, "transport": "websocket"}
         self.note("attempt", **same)
         handshake = self.rng.lognormvariate(math.log(0.12), 0.5)
-        fails = self.is_blocked or self.now < up_at or self.rng.random() < 0.004
+        yield self.now
+        fails = self.is_blocked or self.now < up_at or self.is_refused or self.rng.random() < 0.004
         self.now += handshake if not fails else min(handshake * 2, 1.0)
         if fails:
             self.note("error", **same, error="WebSocket connection failed")
@@ -90,11 +99,13 @@ class Session:
         self.note("open", **same, latency_ms=round(handshake * 1000, 1))
         return connection
 
-    def run(self) -> None:
-        connection = self.connect(0, 0.0) or self.recover(0.0)
+    def run(self) -> Steps:
+        """Live through the visit; yields the time of each attempt."""
+        connection = (yield from self.connect(0, 0.0)) or (yield from self.recover(0.0))
         while connection:
             up_at, has_left = self.live(connection)
-            connection = "" if has_left else self.recover(up_at)
+            connection = "" if has_left else (yield from self.recover(up_at))
+        return ""
 
     def live(self, connection: str) -> tuple[float, bool]:
         """Stay connected until a drop, a restart or the end of the visit; return (when the network is back, has left)."""
@@ -122,14 +133,14 @@ class Session:
         outage = 0.0 if why == "idle" else self.rng.lognormvariate(math.log(self.outage_s), self.sigma)
         return self.now + outage, False
 
-    def recover(self, up_at: float) -> str:
+    def recover(self, up_at: float) -> Steps:
         """Retry as the policy says; return the connection id, or "" after the fallback or a page left meanwhile."""
         for retry, wait in enumerate(POLICY_WAITS_S, 1):
             self.note("retry", retry=retry, max_retries=3, delay_ms=wait * 1000)
             self.now += wait
             if self.now > self.end and self.rng.random() < 0.3:
                 return ""
-            connection = self.connect(retry, up_at)
+            connection = yield from self.connect(retry, up_at)
             if connection:
                 return connection
         self.note("fallback", transport="polling")
@@ -140,6 +151,29 @@ class Session:
         self.now = polled
         self.note("poll", transport="polling", status=200, latency_ms=round(self.rng.uniform(30, 200), 1))
         return ""
+
+
+def event_lines(week: int) -> list[tuple[float, dict[str, Any]]]:
+    """Return what the visitors of the event say: one after the other in time, because they compete for the service."""
+    sessions, turns = [], []
+    for number in range(EVENT_SESSIONS):
+        rng = random.Random(f"{SEED}-event-{number}")
+        session = Session(rng, RESTART - rng.uniform(120, 1200), week)
+        session.end = RESTART + rng.uniform(600, 2400)
+        sessions.append(session)
+        steps = session.run()
+        turns.append((next(steps), number, steps))
+    heapq.heapify(turns)
+    free_at = RESTART
+    while turns:
+        now, number, steps = heapq.heappop(turns)
+        sessions[number].is_refused = RESTART <= now < free_at
+        if now >= max(free_at, RESTART + 6) and not sessions[number].is_blocked:
+            free_at = now + 1 / ACCEPTS_PER_S
+        for then in steps:
+            heapq.heappush(turns, (then, number, steps))
+            break
+    return [line for session in sessions for line in session.lines]
 
 
 def week_lines(year: int, week: int) -> Iterator[bytes]:
@@ -153,8 +187,11 @@ def week_lines(year: int, week: int) -> Iterator[bytes]:
         for _ in range(SESSIONS_A_DAY if day < 5 else SESSIONS_A_DAY // 2):
             hour = min(23.0, max(0.0, rng.gauss(13.5, 3.5)))
             session = Session(rng, monday + day * 86_400 + hour * 3600 + rng.random() * 60, week)
-            session.run()
+            for _ in session.run():
+                pass
             lines += session.lines
+    if monday <= RESTART < monday + 7 * 86_400:
+        lines += event_lines(week)
     for _, line in sorted(lines, key=lambda item: item[0]):
         yield json.dumps(line, separators=(",", ":")).encode() + b"\n"
 
