@@ -13,11 +13,12 @@ from wslog.policy.advice import MIN_OUTAGES
 from wslog.policy.compare import Comparison, compare
 from wslog.policy.evidence import Group
 from wslog.policy.policies import Policy
-from wslog.policy.presets import REFERENCE, load_policy, presets
+from wslog.policy.presets import load_policy, presets
 from wslog.policy.tuning import Tuning
 from wslog.policy.tuning_advice import Row, advice_frame, experiment_advice, group_advice, log_advice, row
 from wslog.policy.tuning_group import LINES, Compared, GroupTuning
 from wslog.policy.tuning_herds import HerdTuning, replay_herd
+from wslog.policy.tuning_observed import in_place
 
 if TYPE_CHECKING:
     from wslog.engine import Engine
@@ -74,8 +75,8 @@ def tune(
     if not 0 < price_s < float("inf"):
         raise UsageError(f"the price of an attempt is {price_s}: choose seconds above 0")
     period = {"since": since, "until": until, "week": week, "where": where}
-    in_place, remarks = _in_place(engine, current, period)
-    everyone = _compared(in_place, policies)
+    now, remarks = in_place(engine, current, period)
+    everyone = _compared(now, policies)
     compared = compare(
         engine, [one.policy for one in everyone], by, since, until, week, where, horizon_s=horizon_s, seed=seed
     )
@@ -88,7 +89,7 @@ def tune(
         by=compared.by,
         horizon_s=horizon_s,
         price_s=price_s,
-        current=in_place.name,
+        current=now.name,
         herds=herd.herds,
         loads=herd.loads,
         observed=remarks,
@@ -98,19 +99,11 @@ def tune(
     )
 
 
-def _in_place(
-    engine: Engine, current: str | Policy | None, period: dict[str, str | None]
-) -> tuple[Policy, pd.DataFrame]:
-    """Return the policy in place, and the remarks on it."""
-    policy = current if isinstance(current, Policy) else load_policy(current or REFERENCE)
-    return policy, pd.DataFrame([], columns=["what", "text"])
-
-
-def _compared(in_place: Policy, policies: Sequence[str | Policy]) -> tuple[Compared, ...]:
+def _compared(now: Policy, policies: Sequence[str | Policy]) -> tuple[Compared, ...]:
     given = [policy if isinstance(policy, Policy) else load_policy(policy) for policy in policies]
     named = [Compared(policy, "preset" if policy in presets().values() else "given") for policy in given]
     named = named or [Compared(policy, "preset") for policy in presets().values()]
-    found = {in_place.name: Compared(in_place, "current")}
+    found = {now.name: Compared(now, "current")}
     for one in named:
         found.setdefault(one.policy.name, one)
     return tuple(found.values())
