@@ -127,9 +127,15 @@ def test_t_equals_scipy(df: float, z: float) -> None:
 
 def test_few_clusters_widen_by_student() -> None:
     y = np.array([1.0] * 10 + [0.0] * 10)
-    low, high = proportion_interval(sums_of(y, np.ones(20)))
+    low, high = proportion_interval(sums_of(3 * y, np.full(20, 3.0)))
     expected = wilson(0.5, 19, stats.t.ppf(0.975, 19))
     assert (low[0], high[0]) == pytest.approx(tuple(map(float, expected)), rel=1e-4)
+
+
+def test_one_row_a_cluster_is_plain_wilson() -> None:
+    y = np.array([1.0] * 10 + [0.0] * 90)
+    low, high = proportion_interval(sums_of(y, np.ones(100)))
+    assert (low[0], high[0]) == pytest.approx(tuple(map(float, wilson(0.1, 99))), rel=1e-9)
 
 
 def test_a_few_clusters_with_all_the_failures_reach_far_out() -> None:

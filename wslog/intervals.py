@@ -182,7 +182,8 @@ def proportion_interval(sums: Sums, z: npt.ArrayLike = Z95) -> tuple[FloatArray,
     """
     found = spread(sums)
     p, n = found.ratio, effective_n(sums)
-    t = t_of(z, found.df)
+    # one row a cluster: the variance of a yes or no is known, not estimated
+    t = t_of(z, np.where(sums.nn == sums.n, np.inf, found.df))
     low, high = wilson(p, n, t)
     q = np.where((p > 0) & (p < 1), p * (1 - p), np.nan)
     leaning = (1 - 2 * p) / np.sqrt(q * n)

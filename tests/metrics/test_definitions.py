@@ -82,10 +82,9 @@ def test_the_first_is_one_minus_the_connect_success_rate(frame: Any) -> None:
 
 def test_one_attempt_a_session_is_wilsons(frame: Any) -> None:
     row = pick(frame[0], definition="not_opened_first_load")
-    # 950 sessions with one attempt: n - 1; that the variance is estimated from 20 failures adds 2 % of the width
+    # 950 sessions with one attempt: n - 1
     expected = wilson(20 / 950, 949)
-    assert (row.ci_low, row.ci_high) == pytest.approx(tuple(map(float, expected)), rel=0.02)
-    assert row.ci_low < expected[0] and row.ci_high > expected[1]
+    assert (row.ci_low, row.ci_high) == pytest.approx(tuple(map(float, expected)), rel=1e-6)
 
 
 def test_definitions_are_well_formed() -> None:

@@ -125,7 +125,7 @@ def test_close_codes_share_and_exclusions(tmp_path: Path) -> None:
     dropped = pick(frame, close_code=1006)
     assert (dropped.numerator, dropped.denominator, dropped.excluded_count) == (12, 30, 30)
     assert dropped.value == 0.4
-    low, high = wilson(0.4, 29, t_of(Z95, 29))  # 30 sessions of one: n_eff is n - 1
+    low, high = wilson(0.4, 29)  # 30 sessions of one: n_eff is n - 1
     assert (dropped.ci_low, dropped.ci_high) == pytest.approx((float(low), float(high)))
     assert frame["numerator"].sum() == 30
 

@@ -278,6 +278,35 @@ def rejects() -> pd.DataFrame:
     )
 
 
+def comparison(now: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
+    """What changed, as a lake would say it: the weeks before added up; other values are changes where intervals do not meet."""
+    records = []
+    for row in now.to_dict("records"):
+        old = before[(before["side"] == row["side"]) & (before["metric"] == row["metric"]) & (before["state"] == "ok")]
+        if row.get("retry_number") == row.get("retry_number") and row.get("retry_number") is not None:
+            continue
+        record: dict[str, Any] = {"side": row["side"], "metric": row["metric"], "days_compared": 7, "days_left_out": ""}
+        names = ("before", "before_ci_low", "before_ci_high", "before_denominator")
+        record |= dict.fromkeys(names, math.nan) | {"verdict": "insufficient"}
+        if len(old) and row["state"] == "ok":
+            total = old["denominator"].astype(float).sum()
+            share = old["denominator"].astype(float) / total
+            value = (old["value"].astype(float) * share).sum()
+            half = math.sqrt((((old["ci_high"] - old["ci_low"]).astype(float) / 2 * share) ** 2).sum())
+            low, high = value - half, value + half
+            meet = row["ci_low"] <= high and low <= row["ci_high"]
+            good = (row["value"] > value) == (row["metric"] == "connect_success_rate")
+            verdict = "no_evidence_of_change" if meet else "better" if good else "worse"
+            record |= dict(zip(names, (value, low, high, total), strict=True)) | {"verdict": verdict}
+        records.append(record)
+    columns = (
+        ["side", "metric", *names, "verdict", "days_compared", "days_left_out"]
+        if records
+        else ["side", "metric", "days_left_out"]
+    )
+    return pd.DataFrame(records, columns=columns)
+
+
 def _of_sides(frame: pd.DataFrame, sides: tuple[str, ...]) -> pd.DataFrame:
     return frame[frame["side"].isin(sides)].reset_index(drop=True)
 
@@ -299,8 +328,17 @@ class FakeLake:
         )
 
     def reliability(
-        self, *, by: tuple[str, ...] = (), since: str | None = None, until: str | None = None, week: str | None = None
+        self,
+        *,
+        by: tuple[str, ...] = (),
+        since: str | None = None,
+        until: str | None = None,
+        week: str | None = None,
+        compare: str | None = None,
     ) -> pd.DataFrame:
+        if compare is not None:
+            whole = self.reliability()
+            return comparison(whole[whole["iso_week"] == week], whole[[w in compare for w in whole["iso_week"]]])
         weeks = tuple(w for w in self.weeks if week in (None, w))
         if by:
             groups = [{by[0]: name} for name in ("wifi", "cellular", "ethernet", None)]
@@ -321,11 +359,19 @@ class FakeLake:
         return pd.concat([close_codes(9_000 if week else 80_000, by, side) for side in self.sides], ignore_index=True)
 
     def retries(
-        self, *, by: tuple[str, ...] = (), since: str | None = None, until: str | None = None, week: str | None = None
+        self,
+        *,
+        by: tuple[str, ...] = (),
+        since: str | None = None,
+        until: str | None = None,
+        week: str | None = None,
+        compare: str | None = None,
     ) -> pd.DataFrame:
         empty = pd.DataFrame(columns=[*by, "side", "metric", "retry_number", *METRIC_COLUMNS])
         if "retries" in self.frames or "client" not in self.sides or not self.weeks or (since and len(self.weeks) < 2):
-            return self.frames.get("retries", empty)
+            return self.frames.get("retries", empty) if compare is None else comparison(empty, empty)
+        if compare is not None:
+            return comparison(retries(1_200), retries(8_000))
         return retries(1_200 if week or by else 8_000, self.weeks if "iso_week" in by else ())
 
     def fallback(

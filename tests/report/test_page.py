@@ -110,7 +110,7 @@ def test_sections_come_in_the_order_of_a_monday_morning(tmp_path: Path) -> None:
     "words",
     [
         "Higher than in the weeks before: drops per connected hour.",
-        "Connect success 96.5 % 95 % interval 96.3 to 96.7 % n = 25,600 attempts No evidence of change: the intervals",
+        "Connect success 96.5 % 95 % interval 96.3 to 96.7 % n = 25,600 attempts No evidence of change",
         "7 weeks before: 0.153 /h (0.149 to 0.157 /h, n = 31,120).",
         "Of the 1,575 attempts that ended with 1006 this week, 1,260 had been open and were cut, and 315 never opened",
         "3.5 % (3.3 to 3.7 %; 896 of 25,600) did not connect",

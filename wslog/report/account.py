@@ -24,7 +24,7 @@ def definitions_section(book: Book) -> Section:
         (
             "95 % interval",
             "Shares: Wilson, with fewer effective observations where one session brings several. Rates per hour: Byar, "
-            "with the same allowance. An interval speaks about chance only, not about what the logs miss.",
+            "with the same allowance. Times: Kaplan-Meier. An interval speaks about chance only, not about what the logs miss.",
         ),
         (
             "Weeks before",
@@ -32,8 +32,9 @@ def definitions_section(book: Book) -> Section:
         ),
         (
             "Change",
-            "A change is claimed only where the two 95 % intervals do not overlap and the week lies outside the range "
-            "of the single weeks before. No evidence of change does not mean that nothing changed.",
+            "A change is claimed only where a test finds one of a tenth or more, on weekdays that both have, with clients (else "
+            "sessions) as the unit and corrected for all the numbers looked at (Benjamini-Hochberg, 5 %), and where the week lies "
+            "outside the range of the single weeks before. No evidence of change does not mean that nothing changed.",
         ),
         ("Too little evidence", "Below the evidence floor there is no estimate. It is never drawn or counted as 0."),
         ("n", "The denominator. Where a source was sampled, counts are weighted up to what they stand for."),

@@ -69,6 +69,7 @@ class Book:
     sides: tuple[str, ...]
     reliability: pd.DataFrame
     charts: dict[str, bytes] = field(default_factory=dict)
+    compared: dict[str, pd.DataFrame] = field(default_factory=dict)
 
     def of_week(self, name: str, by: tuple[str, ...] = (), side: str | None = None) -> pd.DataFrame:
         """Frame ``close_codes``, ``retries`` or ``fallback`` of the report's week, one side."""
@@ -78,6 +79,14 @@ class Book:
         """The same over the weeks before; None-like empty frame when there are none."""
         frame: pd.DataFrame = getattr(self.lake, name)(by=by, since=self.period.since, until=self.period.until)
         return one_side_of(frame, side or self.lead)
+
+    def versus_weeks_before(self, name: str) -> pd.DataFrame:
+        """Comparison of ``reliability`` or ``retries`` of the report's week with the weeks before, all sides."""
+        if name not in self.compared:
+            weeks = ", ".join(f"'{week}'" for week in self.period.weeks_before)
+            asked = getattr(self.lake, name)
+            self.compared[name] = asked(week=self.period.week, compare=f"iso_week in ({weeks})")
+        return self.compared[name]
 
     def weekly(self, side: str) -> pd.DataFrame:
         """The ``reliability`` rows of one side, the report's week and the weeks before."""

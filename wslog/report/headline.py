@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 from wslog.charts.words import METRICS, Row, count, in_words, n_text, percent, rows
-from wslog.report.blocks import Book, find, interval_text, metric_rows
-from wslog.report.compare import Change, Estimate, before_text, change, pool, pooled_row
+from wslog.report.blocks import Book, find, interval_text, metric_rows, one_side_of
+from wslog.report.compare import Change, Estimate, before_text, change, estimate_of
 
 TILES = ("connect_success_rate", "drops_per_connected_hour", "fallback_session_rate", "time_to_recover_p50_s")
 _MOVED = ("better", "worse")
+_OF_RETRIES = ("time_to_recover_p50_s",)
 _CLIENT_ONLY = ("fallback_session_rate", "time_to_recover_p50_s")
 # From here on the share of unreadable lines is said at the top, not only in the line account.
 _REJECTS_WORTH_SAYING = 0.01
@@ -45,25 +46,19 @@ def tile(metric: str, now: Row | None, before: Estimate | None, missing: str = "
 
 def estimates(book: Book, metric: str, side: str) -> tuple[Row | None, Estimate | None]:
     """Return a metric's row of the week and its estimate over the weeks before."""
-    if metric == "time_to_recover_p50_s":
-        return _recovery(book, metric, side)
-    weekly = metric_rows(book.weekly(side), metric)
-    now = find(weekly, iso_week=book.period.week)
-    if metric != "fallback_session_rate":
-        return now, pool([row for row in weekly if row is not now], metric)
+    if metric in _OF_RETRIES:
+        name = "retries"
+        now = find(rows(book.of_week(name, side=side)), metric=metric) if book.period.has_data else None
+    else:
+        name = "reliability"
+        now = find(metric_rows(book.weekly(side), metric), iso_week=book.period.week)
     if not book.period.weeks_before:
         return now, None
-    row = find(rows(book.of_weeks_before("fallback", side=side)), metric=metric)
-    return now, pooled_row(row, [week for week in weekly if week is not now])
-
-
-def _recovery(book: Book, metric: str, side: str) -> tuple[Row | None, Estimate | None]:
-    now = find(rows(book.of_week("retries", side=side)), metric=metric) if book.period.has_data else None
-    if not book.period.weeks_before:
-        return now, None
-    weekly = metric_rows(book.of_weeks_before("retries", by=("iso_week",), side=side), metric)
-    weekly = [row for row in weekly if row.keys.get("iso_week") in book.period.weeks_before]
-    return now, pooled_row(find(rows(book.of_weeks_before("retries", side=side)), metric=metric), weekly)
+    compared = one_side_of(book.versus_weeks_before(name), side)
+    found = compared[compared["metric"] == metric].to_dict("records") if len(compared) else []
+    frame = book.of_weeks_before(name, by=("iso_week",), side=side) if name == "retries" else book.weekly(side)
+    weekly = [row for row in metric_rows(frame, metric) if row.keys.get("iso_week") in book.period.weeks_before]
+    return now, estimate_of(found[0] if found else None, weekly)
 
 
 def tiles(book: Book) -> list[Tile]:

@@ -16,9 +16,15 @@ class MetricLake(Protocol):
     """
 
     def reliability(
-        self, *, by: tuple[str, ...] = (), since: str | None = None, until: str | None = None, week: str | None = None
+        self,
+        *,
+        by: tuple[str, ...] = (),
+        since: str | None = None,
+        until: str | None = None,
+        week: str | None = None,
+        compare: str | None = None,
     ) -> pd.DataFrame:
-        """One row per group, ISO week, side and metric."""
+        """One row per group, ISO week, side and metric; with ``compare`` (a filter) what changed."""
 
     def close_codes(
         self, *, by: tuple[str, ...] = (), since: str | None = None, until: str | None = None, week: str | None = None
@@ -26,7 +32,13 @@ class MetricLake(Protocol):
         """One row per group, side, close code and source of the code."""
 
     def retries(
-        self, *, by: tuple[str, ...] = (), since: str | None = None, until: str | None = None, week: str | None = None
+        self,
+        *,
+        by: tuple[str, ...] = (),
+        since: str | None = None,
+        until: str | None = None,
+        week: str | None = None,
+        compare: str | None = None,
     ) -> pd.DataFrame:
         """One row per group, metric and retry number."""
 

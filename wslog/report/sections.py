@@ -6,7 +6,20 @@ import pandas as pd
 
 from wslog import charts
 from wslog.charts.words import METRICS, Row, between, code_name, count, group_name, in_words, percent, rows, too_little
-from wslog.report.blocks import Block, Book, Cell, Section, find, interval_text, metric_rows, note, shown, table, text
+from wslog.report.blocks import (
+    Block,
+    Book,
+    Cell,
+    Section,
+    find,
+    interval_text,
+    metric_rows,
+    note,
+    one_side_of,
+    shown,
+    table,
+    text,
+)
 from wslog.report.compare import before_text, change
 from wslog.report.headline import estimates, excluded_text
 
@@ -69,6 +82,11 @@ def weeks_section(book: Book, side: str) -> Section:
         )
     head = ("", "This week", "95 % interval", "Counts", "Left out", "Before", "Change")
     section.blocks.append(table(head, lines, "The numbers of the week", texts=(0, 4, 5, 6)))
+    if book.period.weeks_before:
+        compared = one_side_of(book.versus_weeks_before("reliability"), side)
+        for left_out in compared["days_left_out"].drop_duplicates() if len(compared) else ():
+            if left_out:
+                section.blocks.append(note(f"Days not compared with the weeks before: {shown(left_out, 300)}."))
     return section
 
 
