@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +34,11 @@ METRICS = {
 }
 
 
-@pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Engine]]:
+def spark_of(folder: Path, event_files: Sequence[Path], sources: pa.Table) -> Any:
+    """Return a local Spark session that has every stage over the given events and sources."""
     from pyspark.sql import SparkSession
 
-    folder = tmp_path_factory.mktemp("spark")
-    rows = week(300)
-    path = folder / "events.parquet"
-    sources = folder / "sources.parquet"
-    pq.write_table(event_table(rows), path)
-    pq.write_table(source_table(rows, "label"), sources)
+    pq.write_table(sources, folder / "sources.parquet")
     spark = (
         SparkSession.builder.master("local[2]")
         .config("spark.sql.session.timeZone", "UTC")
@@ -54,11 +49,21 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Engine
         .config("spark.sql.warehouse.dir", str(folder / "warehouse"))
         .getOrCreate()
     )
-    spark.read.parquet(str(path)).createOrReplaceTempView("events")
-    spark.read.parquet(str(sources)).createOrReplaceTempView("sources")
+    spark.read.parquet(*map(str, event_files)).createOrReplaceTempView("events")
+    spark.read.parquet(str(folder / "sources.parquet")).createOrReplaceTempView("sources")
     for stage in STAGES:
         # each stage is kept, as a cluster would write it: plans on plans on plans exhaust the planner
         spark.sql(render(stage)).localCheckpoint().createOrReplaceTempView(stage)
+    return spark
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Engine]]:
+    folder = tmp_path_factory.mktemp("spark")
+    rows = week(300)
+    path = folder / "events.parquet"
+    pq.write_table(event_table(rows), path)
+    spark = spark_of(folder, [path], source_table(rows, "label"))
     with Engine([path], source_table(rows, "label")) as engine:
         yield spark, engine
     spark.stop()

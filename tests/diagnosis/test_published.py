@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.make_events import engine_of, failed, opened
+from tests.make_events import engine_of, failed, fallback, opened, poll
 from wslog.diagnosis import Diagnosis, diagnose
 from wslog.diagnosis.idle import matching_products, peaks, repeats
 
@@ -94,6 +94,41 @@ def test_a_restart_is_not_the_networks_fault(tmp_path: Path) -> None:
     assert set(without.attempts["cause"]) == {"unexplained"}, (
         "the network's share is nothing, with the restart and without"
     )
+
+
+def test_a_restart_does_not_raise_the_networks_share_of_fallbacks(tmp_path: Path) -> None:
+    """phoenixframework/phoenix#6208: a restart sends 60 clients to polling; the outages that fell back because of a network stay 4."""
+    rows: list[dict[str, Any]] = []
+    for number in range(64):
+        is_herd = number >= 4
+        who: dict[str, Any] = {
+            "session_id": f"s{number}",
+            "network_type": ("wifi", "cellular")[number % 2],
+            "url_host": "ws.example.com",
+        }
+        lost = 40_000.0 + 0.01 * number if is_herd else 20_000.0 + 3000.0 * number
+        rows += opened(10_000.0 + number, lost, **who)
+        if not is_herd:
+            rows.append({"event": "network", "s": lost + 0.5, **who, "network_type": "ethernet"})
+        status = {"http_status": 503, "error_class": "http_status"} if is_herd else {}
+        rows += failed(lost + 1, lost + 1.1, **who, **status)
+        rows += [fallback(lost + 2, **who), poll(lost + 3, **who)]
+    with engine_of(tmp_path, rows, until=2 * DAY) as engine:
+        found = diagnose(engine)
+        outages = engine.frame("episodes")
+    causes = found.attempts.set_index("attempt_id")["cause"]
+    fell = outages[outages["end"] == "fell_back"]["episode_id"].map(causes).value_counts()
+    assert fell.to_dict() == {"restart_herd": 60, "handover": 4}
+    assert list(found.herds["fell_back_count"]) == [60]
+
+
+def test_a_flapping_client_is_one_outage_and_named(tmp_path: Path) -> None:
+    """phoenixframework/phoenix#6768: it opens and dies, again and again, and never falls back: one outage, not 12 healthy opens."""
+    rows = [row for k in range(12) for row in opened(100.0 + 3 * k, 101.5 + 3 * k)]
+    with engine_of(tmp_path, rows, until=2 * DAY) as engine:
+        found, outages = diagnose(engine), engine.frame("episodes")
+    assert list(outages["is_flapping"]) == [True] and list(outages["short_open_count"]) == [12]
+    assert set(found.attempts["cause"]) == {"flapping_server"}
 
 
 def test_few_rows_are_no_evidence(tmp_path: Path) -> None:
