@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -48,10 +49,13 @@ class Browser:
         Path of the executable.
     folder : Path
         Scratch folder for the profile and standard error.
+    flags : sequence of str
+        More flags; the last of a kind wins.
     """
 
-    def __init__(self, program: str, folder: Path) -> None:
+    def __init__(self, program: str, folder: Path, flags: Sequence[str] = ()) -> None:
         self._program = program
+        self._flags = (*FLAGS, *flags)
         self._profile = folder / "profile"
         self._stderr = folder / "chromium_stderr.log"
         self._ids = itertools.count(1)
@@ -64,7 +68,7 @@ class Browser:
         """Start the browser and connect to it."""
         with self._stderr.open("wb") as stderr:
             self._process = subprocess.Popen(
-                [self._program, *FLAGS, f"--user-data-dir={self._profile}", "about:blank"],
+                [self._program, *self._flags, f"--user-data-dir={self._profile}", "about:blank"],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
