@@ -1,6 +1,6 @@
 """Real Chromium clients under several reconnect policies, on a network that is really cut.
 
-``python data/lab/reconnect_experiment.py --out DIR [--minutes 3.5] [--paths 40]`` runs as root for so long, logs what the clients
+``python data/lab/reconnect_experiment.py --out DIR [--minutes 3.8] [--paths 36]`` runs as root for so long, logs what the clients
 log (one telemetry file a policy) and, apart from that, what they saw (``truth.json``). See README.md in this folder.
 """
 
@@ -221,7 +221,7 @@ class Server(Process):
         self._process.stdin.flush()
 
 
-async def inside(arguments: argparse.Namespace, folder: Path, net_names: tuple[str, str]) -> dict[str, Any]:
+async def inside(arguments: argparse.Namespace, folder: Path, net_names: list[str]) -> dict[str, Any]:
     """Run the clients and the cuts; the caller's process is in the client's namespace.
 
     Returns
@@ -229,7 +229,7 @@ async def inside(arguments: argparse.Namespace, folder: Path, net_names: tuple[s
     dict
         ``outages`` as the pages saw them, ``cuts`` as they were made, ``lines`` by policy, ``versions``.
     """
-    router_name, server_name = net_names
+    router_name, server_name, client_name = net_names
     paths, seed = arguments.paths, arguments.seed
     # who sits at which of a path's addresses is drawn
     rng = random.Random(f"{seed}:places")
@@ -264,7 +264,7 @@ async def inside(arguments: argparse.Namespace, folder: Path, net_names: tuple[s
         await asyncio.to_thread(server[0].wait_for_output, "listening")
         web = serve_pages(state, tabs)
         stack.callback(web.shutdown)
-        router = Router(router_name)
+        router = Router(router_name, client_name)
         stack.callback(router.close)
         browser = await stack.enter_async_context(Browser(programs["chromium"], folder, FLAGS))
         pages = []
@@ -348,7 +348,7 @@ def run_inside(arguments: argparse.Namespace) -> int:
     os.environ.update(TZ="UTC", LC_ALL="C.UTF-8")
     with tempfile.TemporaryDirectory(prefix="wslog-lab-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        found = asyncio.run(inside(arguments, folder, tuple(arguments.inside.split(","))))
+        found = asyncio.run(inside(arguments, folder, arguments.inside.split(",")))
     print(json.dumps(write(arguments.out, found, arguments)))
     return 0
 
@@ -357,7 +357,7 @@ def run_outside(arguments: argparse.Namespace) -> int:
     """Make the namespaces, run this program in the client's, take the namespaces away."""
     check_machine()
     with Net() as net:
-        command = ["ip", "netns", "exec", net.client, sys.executable, __file__, "--inside", f"{net.router},{net.server}",
+        command = ["ip", "netns", "exec", net.client, sys.executable, __file__, "--inside", f"{net.router},{net.server},{net.client}",
                    "--out", str(arguments.out), "--paths", str(arguments.paths), "--minutes", str(arguments.minutes),
                    "--seed", str(arguments.seed)]  # fmt: skip
         child = subprocess.Popen(command)
@@ -383,9 +383,9 @@ def main() -> int:
     """
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the result")
-    parser.add_argument("--minutes", type=float, default=3.5, help="how long (default 3.5)")
+    parser.add_argument("--minutes", type=float, default=3.8, help="how long (default 3.8)")
     parser.add_argument(
-        "--paths", type=int, default=40, help="paths that are cut alone, four clients each (default 40)"
+        "--paths", type=int, default=36, help="paths that are cut alone, four clients each (default 36)"
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--inside", help=argparse.SUPPRESS)

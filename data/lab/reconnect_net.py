@@ -2,10 +2,10 @@
 
     client 10.76.1.2 -- 10.76.1.1 router 10.76.2.1 -- 10.76.2.2 server, which answers on all of 10.77.0.0/16
 
-Every client talks to an address of its own, so the router can cut each path alone. A cut is a routing rule: ``unreachable``
-(the router answers with ICMP, attempts fail at once, as behind a gateway that lost its uplink) or ``blackhole`` (packets vanish in
-both directions, attempts hang, as under total radio loss). Cuts of the whole link take the router's interface down: the
-client loses its carrier and the browser knows that it is offline.
+Every client talks to an address of its own, so each path can be cut alone. A cut is a routing rule: ``unreachable`` (the client's
+own system has no route, attempts fail at once) or ``blackhole`` (the router drops every packet both ways, attempts hang, as under
+total radio loss). Cuts of the whole link take the router's interface down: the client loses its carrier and the browser knows that
+it is offline.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Net:
         ip("route", "add", NETWORK, "via", "10.76.2.2", namespace=self.router)
         ip("route", "add", "local", NETWORK, "dev", "lo", namespace=self.server)
         settings = {
-            self.router: ("ip_forward=1", "icmp_ratelimit=0", "icmp_msgs_per_sec=100000"),
+            self.router: ("ip_forward=1",),
             # SYNs again after 1, 3, 7 s, as RFC 6298 and most systems have it; Linux 6.5 and later ask each second at first
             self.client: ("tcp_syn_linear_timeouts=0",),
         }
@@ -97,35 +97,50 @@ class Net:
 
 
 class Router:
-    """Cuts and restores paths; one ``ip`` process takes the orders, so that each takes effect within a millisecond."""
+    """Cuts and restores paths; two ``ip`` processes take the orders, so that each takes effect within a millisecond.
 
-    def __init__(self, namespace: str) -> None:
-        self._batch = subprocess.Popen(
-            [*FORCE, "-n", namespace, "-batch", "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-        )
+    ``unreachable`` is a rule of the client's namespace: ICMP from the router would be rationed, one a second to an address.
+    """
 
-    def _order(self, *lines: str) -> None:
-        assert self._batch.stdin is not None
-        self._batch.stdin.write("".join(f"{line}\n" for line in lines))
-        self._batch.stdin.flush()
+    def __init__(self, router: str, client: str) -> None:
+        self._batches = {
+            name: subprocess.Popen(
+                [*FORCE, "-n", namespace, "-batch", "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+            )
+            for name, namespace in (("router", router), ("client", client))
+        }
+
+    def _order(self, name: str, *lines: str) -> None:
+        stdin = self._batches[name].stdin
+        assert stdin is not None
+        stdin.write("".join(f"{line}\n" for line in lines))
+        stdin.flush()
 
     def cut(self, path: int, how: str) -> None:
         """Cut a path: ``unreachable`` or ``blackhole``."""
-        lines = [f"rule add {how} to {block_of(path)} priority {1000 + path}"]
-        if how == "blackhole":
-            lines.append(f"rule add blackhole from {block_of(path)} priority {1000 + path}")
-        self._order(*lines)
+        if how == "unreachable":
+            self._order("client", f"rule add unreachable to {block_of(path)} priority {1000 + path}")
+        else:
+            self._order(
+                "router",
+                *(f"rule add blackhole {way} {block_of(path)} priority {1000 + path}" for way in ("to", "from")),
+            )
 
     def restore(self, path: int, how: str) -> None:
         """Take a cut back."""
-        self._order(*([f"rule delete priority {1000 + path}"] * (2 if how == "blackhole" else 1)))
+        line = f"rule delete priority {1000 + path}"
+        if how == "unreachable":
+            self._order("client", line)
+        else:
+            self._order("router", line, line)
 
     def link(self, state: str) -> None:
         """Take the link to the clients ``down`` or ``up``."""
-        self._order(f"link set toc {state}")
+        self._order("router", f"link set toc {state}")
 
     def close(self) -> None:
-        """End the process."""
-        assert self._batch.stdin is not None
-        self._batch.stdin.close()
-        self._batch.wait(5)
+        """End the processes."""
+        for batch in self._batches.values():
+            assert batch.stdin is not None
+            batch.stdin.close()
+            batch.wait(5)

@@ -17,6 +17,8 @@ import pytest
 
 import wslog
 from tests.policy.lab_reconnect import RECORDED, observed, table
+from wslog.policy.estimate import estimate
+from wslog.policy.evidence import read
 
 ROOT = Path(__file__).parent.parent.parent
 CANNOT_RUN = ("missing program", "need root", "no network namespaces here")
@@ -85,9 +87,32 @@ def test_episodes_are_the_outages_the_pages_saw(run: Path, truth: dict[str, Any]
 
 
 def test_the_other_policies_lie_in_the_predicted_intervals(predicted: pd.DataFrame, truth: dict[str, Any]) -> None:
-    others = predicted[predicted["policy"] != predicted["logged"]]
-    assert (others["state"] == "ok").all()
-    by_log = others.groupby("logged")["is_inside"].mean()
-    assert by_log["aws-full-jitter"] >= 0.9, others[others["logged"] == "aws-full-jitter"]
-    assert by_log["linear-3"] >= 0.9, others[others["logged"] == "linear-3"]
+    assert (predicted["state"] == "ok").all()
     assert observed(truth, "aws-full-jitter")["outages"] >= 100
+    others = predicted[predicted["policy"] != predicted["logged"]]
+    wrong = others[~others["is_inside"]][["logged", "policy", "figure", "ci_low", "ci_high", "observed", "status"]]
+    # 95 % intervals of 18 figures each, which depend on one another: of a fresh run, up to three may lie outside
+    missed = wrong.groupby("logged").size()
+    for logged in ("linear-3", "aws-full-jitter", "socket.io"):
+        assert missed.get(logged, 0) <= 3, wrong
+    # a fixed 5 s saw nothing of the first 5 s: what it says about them is marked as assumed, and its bounds hold
+    assert set(wrong[wrong["logged"] == "fixed-5s"]["status"]) <= {"assumed", "bound"}
+    assert others[others["logged"] == "fixed-5s"]["is_bounded"].mean() >= 0.9
+
+
+def test_real_outages_are_of_one_nature(tmp_path: Path) -> None:
+    """All attempts of an outage hang, or none does: how they fail is no sign of chance, of which this run has next to none."""
+    wslog.ingest(RECORDED / "client_aws-full-jitter.ndjson.gz", tmp_path / "lake")
+    _, (group,) = read(wslog.open_lake(tmp_path / "lake").engine)
+    found = estimate(group.outages, group.first, horizon_s=60.0, rng=np.random.default_rng(1), replicates=0)
+    assert found.conditions.is_hang_steady
+    # 38 % of the cuts are blackholes; of the outages in which an attempt was made in vain the share differs a little
+    assert 0.25 < found.conditions.hang_ratio < 0.5
+    assert found.weights.failure_ratio < 0.01
+
+
+def test_the_recorded_run_is_predicted_whole() -> None:
+    """What the README says about the recorded run."""
+    others = table(RECORDED).query("policy != logged")
+    inside = others.groupby("logged")["is_inside"].sum()
+    assert inside[["linear-3", "aws-full-jitter", "socket.io"]].tolist() == [18, 18, 18]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from wslog.policy.model import FAILURES, Distribution, FloatArray, Outages, grid
+from wslog.policy.model import FAILURES, BoolArray, Distribution, FloatArray, Outages, grid
 from wslog.policy.npmle import PRIOR_COUNT, FirstConnects, Fit, fit, log_likelihood, log_uniform, parts
 from wslog.policy.patterns import CERTAIN, Patterns, compress, edge_of, with_probes
 from wslog.policy.replay import Conditions, Rows, rows_for
@@ -150,6 +150,12 @@ def estimate(
     """
     fast_s = _fast_handshake_s(outages)
     seen = with_probes(outages, fast_s)
+    conditions = conditions_of(outages, fast_s)
+    if conditions.is_hang_steady:
+        # how an attempt fails is then the outage's nature, and no sign of chance: the likelihood leaves the kinds alone
+        seen = replace(seen, failure=np.where((seen.failure > 0) & (seen.failure < CERTAIN), 1, seen.failure))
+        if first is not None:
+            first = FirstConnects(np.eye(len(FAILURES))[1] * first.failed.sum(), first.opened)
     bare = replace(seen, poll_ok_s=np.full(len(seen), np.nan), poll_failed_s=np.full(len(seen), np.nan))
     last_s = max(900.0, horizon_s)
     gaps, bare_gaps = gaps_of(looks_of(seen, True), last_s), gaps_of(looks_of(bare, True), last_s)
@@ -184,7 +190,7 @@ def estimate(
         outage_count=len(outages),
         session_count=len(np.unique(outages.cluster)),
         rows=rows,
-        conditions=conditions_of(outages, fast_s),
+        conditions=conditions,
         weights=weights,
         ladder=ladder,
         tail=_sides(whole, patterns, spread, only_last=True),
@@ -432,12 +438,35 @@ def conditions_of(outages: Outages, fast_s: float) -> Conditions:
     failed = ~outages.is_ok & ~hung
     opened = outages.is_ok & ~slow
     in_vain = int(failed.sum() + hung.sum() + slow.sum())
+    ratio = float((hung.sum() + slow.sum()) / in_vain) if in_vain else 0.0
+    # the share of outages where most hang, if an outage is of one nature
+    n = len(outages)
+    hanging = np.bincount(outages.outage, hung | slow, n)
+    tried = np.bincount(outages.outage, failed | hung | slow, n)
+    is_steady = _is_steady(outages, failed, hung | slow, ratio)
+    if is_steady:
+        ratio = float((2 * hanging > tried).sum() / max((tried > 0).sum(), 1))
     return Conditions(
         handshake_s=_sample(took[opened], 0.1),
         fast_s=_sample(took[failed], 0.1),
-        hang_ratio=float((hung.sum() + slow.sum()) / in_vain) if in_vain else 0.0,
+        hang_ratio=ratio,
         hang_s=float(np.median(took[hung])) if hung.any() else 60.0,
+        is_hang_steady=is_steady,
     )
+
+
+STEADY_PAIRS = 20
+"""Attempts in vain, each with the one before, that it takes to see whether outages are of one nature."""
+
+
+def _is_steady(outages: Outages, failed: BoolArray, hangs: BoolArray, ratio: float) -> bool:
+    """Say whether the attempts of one outage fail alike: neighbours differ less than half as often as by chance."""
+    owner, in_vain = outages.outage, failed | hangs
+    pair = in_vain[1:] & in_vain[:-1] & (owner[1:] == owner[:-1])
+    if pair.sum() < STEADY_PAIRS:
+        return False
+    differ = float((hangs[1:] != hangs[:-1])[pair].mean())
+    return differ < ratio * (1 - ratio)
 
 
 def _sample(values: FloatArray, default: float) -> FloatArray:

@@ -37,12 +37,15 @@ class Conditions:
         again, each SYN being a look of its own, and open if the service is back in time.
     hang_s : float
         How long an attempt hangs when the policy has no patience of its own (browser or operating system).
+    is_hang_steady : bool
+        An outage is of one nature: in ``hang_ratio`` of them every attempt hangs, in the others none does.
     """
 
     handshake_s: FloatArray
     fast_s: FloatArray
     hang_ratio: float = 0.0
     hang_s: float = 60.0
+    is_hang_steady: bool = False
 
 
 @dataclass(frozen=True)
@@ -159,6 +162,7 @@ def _play(
     down, fell = np.full(n, np.inf), np.full(n, np.inf)
     tries, missed, opened = np.zeros(n), np.zeros(n), np.zeros(n)
     stepper = policy.stepper(n, rng)
+    nature = rng.random(n) if conditions.is_hang_steady else None
     active = np.arange(n)
     while len(active):
         wait = stepper.next(active)
@@ -175,7 +179,9 @@ def _play(
         is_made = begin < horizon_s
         active, begin = active[is_made], begin[is_made]
         tries[active] += 1
-        is_up, took, opens = _attempt(x[active] - begin, policy.connect_timeout_s, conditions, failure_ratio, rng)
+        hang_draw = rng.random(len(active)) if nature is None else nature[active]
+        left = x[active] - begin
+        is_up, took, opens = _attempt(left, policy.connect_timeout_s, conditions, failure_ratio, hang_draw, rng)
         missed[active] += is_up & ~opens
         opened[active] += is_up & opens
         began[active], now[active] = begin, begin + took
@@ -191,7 +197,12 @@ def _play(
 
 
 def _attempt(
-    left_s: FloatArray, timeout_s: float, conditions: Conditions, failure_ratio: float, rng: np.random.Generator
+    left_s: FloatArray,
+    timeout_s: float,
+    conditions: Conditions,
+    failure_ratio: float,
+    hang_draw: FloatArray,
+    rng: np.random.Generator,
 ) -> tuple[BoolArray, FloatArray, BoolArray]:
     """Return of attempts made ``left_s`` before the service is back: was it up, how long it took, did it open."""
     n = len(left_s)
@@ -201,7 +212,7 @@ def _attempt(
     opens = is_up & (rng.random(n) >= failure_ratio)
     took = np.where(opens, handshake, fast)
     if conditions.hang_ratio > 0:
-        hangs = ~is_up & (rng.random(n) < conditions.hang_ratio)
+        hangs = ~is_up & (hang_draw < conditions.hang_ratio)
         patience = min(timeout_s, conditions.hang_s)
         probes = np.asarray(PROBES_S)
         at = np.searchsorted(probes, left_s)
