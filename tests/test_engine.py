@@ -153,7 +153,7 @@ def test_slices_give_the_same_attempts(tmp_path: Path) -> None:
     pq.write_table(event_table(rows), tmp_path / "e.parquet")
     with Engine([tmp_path / "e.parquet"], source_table(rows)) as whole:
         expected = whole.frame("attempts")
-    with Engine([tmp_path / "e.parquet"], source_table(rows), slice_events=len(rows) // 5) as sliced:
+    with Engine([tmp_path / "e.parquet"], source_table(rows), slice_steps=len(rows) // 5) as sliced:
         pd.testing.assert_frame_equal(sliced.frame("attempts"), expected)
         assert len(sliced.frame("episodes")) > 20
 

@@ -7,7 +7,9 @@ only the two tables ``events`` and ``sources``, and :data:`STAGES` in order.
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import shutil
 import tempfile
 import weakref
@@ -37,14 +39,26 @@ STAGES: dict[str, tuple[str, ...]] = {
     "origins": (),
     "untimed": ("origins",),
     "steps": ("origins", "untimed"),
-    "attempts": ("steps",),
+    "places": ("steps",),
+    "tangled": ("places",),
+    "knots": ("places", "tangled"),
+    "strands": ("places", "tangled"),
+    "spans": ("places", "tangled", "knots", "strands"),
+    "attempt_rows": ("steps", "knots", "strands", "spans"),
+    "attempts": ("attempt_rows",),
     "sleeps": ("attempts",),
     "outages": ("attempts",),
     "episodes": ("outages", "attempts"),
     "sessions": ("steps", "attempts", "episodes"),
     "links": ("attempts",),
 }
-"""Derived tables and what each is made from; ``steps`` is a view, the others are made once and kept."""
+"""Derived tables and what each is made from, in order."""
+
+VIEWS = ("steps", "attempts")
+"""Stages that are not kept: a query over them reads the columns it needs, and no other is ever made."""
+
+_PASSING = ("places", "tangled", "knots", "strands", "spans")
+"""Stages that only ``attempt_rows`` reads: gone when that is made."""
 
 _TYPES = {
     "text": "VARCHAR",
@@ -79,7 +93,7 @@ def render(name: str, table: str | None = None, selection: Selection | None = No
     **numbers : int or float
         Numeric placeholders. Nothing else can be filled in: rules and columns come from the package's own lists.
     """
-    fills: dict[str, str] = outcomes.fills()
+    fills: dict[str, str] = {**outcomes.fills(), "parts": "1", "part": "0"}
     if table is not None:
         chosen = selection or Selection()
         fills["by"] = names_sql(chosen.by)
@@ -105,8 +119,8 @@ class Engine:
         The ``sources`` table.
     memory_limit : str
         What DuckDB may use before it writes to a temporary folder, like ``3GB``.
-    slice_events : int
-        Attempts are derived from about so many events at a time.
+    slice_steps : int
+        Attempts are put together from about so many of their events at a time.
 
     Raises
     ------
@@ -119,9 +133,9 @@ class Engine:
         event_files: Sequence[str | os.PathLike[str]],
         sources: pa.Table,
         memory_limit: str = "3GB",
-        slice_events: int = 2_500_000,
+        slice_steps: int = 2_500_000,
     ) -> None:
-        self._slice_events = slice_events
+        self._slice_steps = slice_steps
         spill = tempfile.mkdtemp(prefix="wslog-")
         self._finish = weakref.finalize(self, shutil.rmtree, spill, ignore_errors=True)
         self._connection = duckdb.connect(
@@ -199,26 +213,24 @@ class Engine:
             return
         for needed in STAGES[name]:
             self.make(needed)
-        if name == "attempts":
-            self._make_attempts()
+        if name == "attempt_rows":
+            self._make_attempt_rows()
         else:
-            kind = "VIEW" if name == "steps" else "TABLE"
-            self._execute(f"CREATE TEMP {kind} {name} AS {render(name)}")
+            self._execute(f"CREATE TEMP {'VIEW' if name in VIEWS else 'TABLE'} {name} AS {render(name)}")
         self._made.add(name)
 
-    def _make_attempts(self) -> None:
-        # a thread's events all fall into one slice, so slices give the same rows; in one piece, ten million events would
-        # need 10 GB, or twice the time with what DuckDB writes to disk
-        (count,) = self._connection.sql("SELECT COUNT(*) FROM events").fetchall()[0]
-        slices = max(1, -(-count // self._slice_events))
-        self._execute(f"CREATE TEMP VIEW all_steps AS {render('steps')}")
-        for i in range(slices):
-            part = (
-                f"hash(COALESCE(thread_key, CAST(row_key AS VARCHAR))) % {slices:d} = {i:d}" if slices > 1 else "TRUE"
-            )
-            self._execute(f"CREATE OR REPLACE TEMP VIEW steps AS SELECT * FROM all_steps WHERE {part}")
-            self._execute(("INSERT INTO attempts " if i else "CREATE TEMP TABLE attempts AS ") + render("attempts"))
-        self._execute("CREATE OR REPLACE TEMP VIEW steps AS SELECT * FROM all_steps")
+    def _make_attempt_rows(self) -> None:
+        # the sums of all columns of millions of attempts at a time would not fit; all steps of a thread are in one part
+        (count,) = self._connection.sql("SELECT COUNT(*) FROM strands").fetchall()[0]
+        parts = max(1, -(-count // self._slice_steps))
+        while math.gcd(parts, 10) > 1:  # thread_id is a line number times a thousand
+            parts += 1
+        for part in range(parts):
+            insert = "INSERT INTO attempt_rows " if part else "CREATE TEMP TABLE attempt_rows AS "
+            self._execute(insert + render("attempt_rows", parts=parts, part=part))
+        for name in _PASSING:
+            self._execute(f"DROP TABLE {name}")
+            self._made.add(name)
 
     # --- queries ---
 
@@ -232,10 +244,8 @@ class Engine:
     def fetch(self, name: str, table: str, selection: Selection | None = None, **numbers: int | float) -> pa.Table:
         """Return what :meth:`run` does, as Arrow."""
         sql = render(name, table, selection, **numbers)
-        for stage in STAGES:
-            # only what the query names: the links of ids are of no use to most metrics
-            if stage != "steps" and stage in sql:
-                self.make(stage)
+        for stage in re.findall(r"\b(?:FROM|JOIN) (\w+)", sql):
+            self.make(stage)
         found = self._fetch(sql)
         back = {inside: outside for outside, inside in SQL_NAMES.items()}
         return found.rename_columns([back.get(column, column) for column in found.column_names])

@@ -1,6 +1,6 @@
 """How an attempt went, and which losses make an outage: what the derivations decide by, as data.
 
-Outcomes are ordered rules, first match wins. Each condition is SQL of the portable subset over the columns that ``sql/attempts.sql`` has when it
+Outcomes are ordered rules, first match wins. Each condition is SQL of the portable subset over the columns that ``sql/attempt_rows.sql`` has when it
 decides: ``side``, ``is_opened``, ``is_ended``, ``has_close``, ``has_error``, ``close_code``, ``close_code_source``,
 ``was_clean``, ``ended_by``, ``error_class`` and ``http_status``. A comparison with null does not match.
 """
@@ -248,18 +248,20 @@ RULES: tuple[Rule, ...] = (
 )
 
 
+def rule_number_sql() -> str:
+    """Return the CASE that gives the place (from 1) of the first rule that matches."""
+    cases = "\n".join(f"           WHEN {rule.condition} THEN {number}" for number, rule in enumerate(RULES, 1))
+    return f"CASE\n{cases}\n         END"
+
+
 def rule_id_sql() -> str:
-    """Return the CASE that names the first rule that matches."""
-    return (
-        "CASE\n"
-        + "\n".join(f"           WHEN {rule.condition} THEN '{rule.rule_id}'" for rule in RULES)
-        + "\n         END"
-    )
+    """Return the CASE that turns ``rule_number`` into the rule's stable name."""
+    return "CASE rule_number " + " ".join(f"WHEN {n} THEN '{rule.rule_id}'" for n, rule in enumerate(RULES, 1)) + " END"
 
 
 def outcome_sql() -> str:
-    """Return the CASE that turns ``rule_id`` into the outcome."""
-    return "CASE rule_id " + " ".join(f"WHEN '{rule.rule_id}' THEN '{rule.outcome}'" for rule in RULES) + " END"
+    """Return the CASE that turns ``rule_number`` into the outcome."""
+    return "CASE rule_number " + " ".join(f"WHEN {n} THEN '{rule.outcome}'" for n, rule in enumerate(RULES, 1)) + " END"
 
 
 def evidence_sql() -> str:
@@ -282,8 +284,9 @@ def evidence_sql() -> str:
 
 
 def fills() -> dict[str, str]:
-    """Return the placeholders of ``sql/attempts.sql``, ``sql/outages.sql`` and ``sql/episodes.sql``: all of the above as SQL."""
+    """Return the placeholders of ``sql/attempt_rows.sql``, ``sql/attempts.sql``, ``sql/outages.sql`` and ``sql/episodes.sql``: all of the above as SQL."""
     return {
+        "rule_number": rule_number_sql(),
         "rule_id": rule_id_sql(),
         "outcome": outcome_sql(),
         "evidence": evidence_sql(),

@@ -1,8 +1,8 @@
 -- steps: the events, each with the session and the thread it belongs to, its place in time, and whether it is a step of
--- a connection attempt. Read by attempts.sql and sessions.sql.
+-- a connection attempt. Read by places.sql, attempt_rows.sql and sessions.sql.
 --   session_key  session_id; for a client log without any session id the source (a saved console is one session)
---   thread_key   what groups events into attempts: the session, or a connection that a log without sessions names.
---                Null for a line that is a whole attempt by itself.
+--   thread_name, thread_home   what groups events into attempts: the session of a format, or a connection of a source that a
+--                log without sessions names. Null for a line that is a whole attempt by itself.
 --   row_key      the row's place in the files as one number: sources by id, then line, then event of the line
 --   order_us     event_at in microseconds; for a row without a time in a log that has times, the latest time before it
 --   step         attempt, open, error or close of a WebSocket; null for every other event
@@ -20,7 +20,8 @@ WITH keyed AS (
 )
 SELECT *,
        -- a proxy's line is a whole connection, unless its log also has open lines: then connection_id joins open and close
-       CASE WHEN session_key IS NOT NULL THEN 's:' || format || ':' || session_key
-            WHEN connection_id IS NOT NULL AND (side <> 'proxy' OR begin_count > 0) THEN 'c:' || source_id || ':' || connection_id
-       END AS thread_key
+       CASE WHEN session_key IS NOT NULL THEN session_key
+            WHEN side <> 'proxy' OR begin_count > 0 THEN connection_id END         AS thread_name,
+       CASE WHEN session_key IS NOT NULL THEN format
+            WHEN connection_id IS NOT NULL AND (side <> 'proxy' OR begin_count > 0) THEN source_id END AS thread_home
 FROM keyed
