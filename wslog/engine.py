@@ -47,14 +47,15 @@ STAGES: dict[str, tuple[str, ...]] = {
     "attempt_rows": ("steps", "knots", "strands", "spans"),
     "attempts": ("attempt_rows",),
     "sleeps": ("attempts",),
-    "outages": ("attempts",),
-    "episodes": ("outages", "attempts"),
+    "outage_rows": ("attempts",),
+    "outages": ("origins", "outage_rows"),
+    "episodes": ("outage_rows", "attempts"),
     "sessions": ("steps", "attempts", "episodes"),
     "links": ("attempts",),
 }
 """Derived tables and what each is made from, in order."""
 
-VIEWS = ("steps", "attempts")
+VIEWS = ("steps", "attempts", "outages")
 """Stages that are not kept: a query over them reads the columns it needs, and no other is ever made."""
 
 _PASSING = ("places", "tangled", "knots", "strands", "spans")

@@ -283,14 +283,23 @@ def evidence_sql() -> str:
     return f"{opened} || {ended} || {texts} || ' side=' || side"
 
 
+def line_sql(row_key: str) -> str:
+    """Return the text of the place in its file, ``line`` or ``line.index``, that a ``row_key`` of ``sql/steps.sql`` stands for."""
+    line = f"CAST(CAST(({row_key} % 10000000000000 - {row_key} % 1000) / 1e3 AS BIGINT) AS STRING)"
+    return f"{line} || CASE WHEN {row_key} % 1000 = 0 THEN '' ELSE '.' || CAST({row_key} % 1000 AS STRING) END"
+
+
 def fills() -> dict[str, str]:
-    """Return the placeholders of ``sql/attempt_rows.sql``, ``sql/attempts.sql``, ``sql/outages.sql`` and ``sql/episodes.sql``: all of the above as SQL."""
+    """Return the placeholders of the SQL files: all of the above as SQL."""
     return {
         "rule_number": rule_number_sql(),
         "rule_id": rule_id_sql(),
         "outcome": outcome_sql(),
         "evidence": evidence_sql(),
         "rules_version": str(RULES_VERSION),
+        "row_line": line_sql("row_key"),
+        "episode_line": line_sql("episode_key"),
+        "attempt_line": line_sql("attempt_key"),
         "stable_s": str(STABLE_S),
         "give_up_s": str(GIVE_UP_S),
         "herd_count": str(HERD_COUNT),

@@ -146,8 +146,7 @@ WITH islands AS (
               WHEN open_us IS NOT NULL THEN open_us - CAST(ROUND(shake_ms * 1e3) AS BIGINT)
               WHEN side = 'proxy' THEN ended_us - CAST(ROUND(whole_s * 1e6) AS BIGINT)
               ELSE ended_us - CAST(ROUND(whole_s * 1e6) AS BIGINT) - CAST(ROUND(shake_ms * 1e3) AS BIGINT) END AS started_us,
-         COALESCE(attempt_at, open_at, ended_at) AS anchor_at,
-         COALESCE(attempt_us, open_us, ended_us) AS anchor_us
+         COALESCE(attempt_at, open_at, ended_at) AS anchor_at
   FROM opened
 ), measured AS (
   SELECT *,
@@ -164,9 +163,7 @@ WITH islands AS (
 SELECT first_row_key AS row_key, side_word, format, d.source_id, l.source_label, has_session_id, session_key,
        CAST(session_order AS BIGINT) AS session_order, connection_id, request_id, attempt_number,
        CAST(retry_number AS INT) AS retry_number, CAST(max_retries AS INT) AS max_retries, url_scheme, url_host, url_path,
-       anchor_at + INTERVAL '1' MICROSECOND * CAST(started_us - anchor_us AS DOUBLE) AS started_at,
-       anchor_at + INTERVAL '1' MICROSECOND * CAST(opened_us - anchor_us AS DOUBLE) AS opened_at,
-       ended_at, is_opened, is_ended, shook_ms AS handshake_ms, lived_s AS lifetime_s, http_status, CAST(close_code AS INT) AS close_code,
+       anchor_at, is_opened, is_ended, shook_ms AS handshake_ms, lived_s AS lifetime_s, http_status, CAST(close_code AS INT) AS close_code,
        source_word, close_reason, was_clean, ended_word, error_word, error_text, {outcome} AS outcome, rule_number,
        is_opened AND has_close AND NOT has_open AND NOT has_attempt AND side <> 'proxy'
          AND (session_key IS NOT NULL OR connection_id IS NOT NULL OR whole_s IS NULL) AS is_left_censored,

@@ -18,11 +18,12 @@ WITH worded AS (
                          WHEN 10 THEN 'protocol' END AS error_class
   FROM attempt_rows
 )
-SELECT source_id || ':' || CAST(CAST((row_key % 10000000000000 - row_key % 1000) / 1e3 AS BIGINT) AS STRING)
-         || CASE WHEN row_key % 1000 = 0 THEN '' ELSE '.' || CAST(row_key % 1000 AS STRING) END AS attempt_id,
+SELECT source_id || ':' || {row_line} AS attempt_id,
        side, format, source_id, source_label, CASE WHEN has_session_id THEN session_key END AS session_id, session_key, session_order,
-       connection_id, request_id, attempt_number, retry_number, max_retries, url_scheme, url_host, url_path, started_at, opened_at,
-       ended_at, is_opened, is_ended, handshake_ms, lifetime_s, http_status, close_code, close_code_source, close_reason, was_clean,
+       connection_id, request_id, attempt_number, retry_number, max_retries, url_scheme, url_host, url_path,
+       anchor_at + INTERVAL '1' MICROSECOND * CAST(started_us - unix_micros(anchor_at) AS DOUBLE) AS started_at,
+       anchor_at + INTERVAL '1' MICROSECOND * CAST(opened_us - unix_micros(anchor_at) AS DOUBLE) AS opened_at,
+       anchor_at + INTERVAL '1' MICROSECOND * CAST(ended_us - unix_micros(anchor_at) AS DOUBLE) AS ended_at, is_opened, is_ended, handshake_ms, lifetime_s, http_status, close_code, close_code_source, close_reason, was_clean,
        CASE WHEN is_ended THEN COALESCE(ended_by, 'unknown') END AS ended_by, error_class, error_text, outcome,
        {rule_id} AS rule_id, {rules_version} AS rules_version,
        {evidence} AS evidence,

@@ -1,7 +1,7 @@
 -- episodes: one row per outage of one session. The registered columns (the registry's "end" is end_word here: no reserved
 -- names), and after them the microsecond clock of the outage.
 WITH agg AS (
-  SELECT episode_id,
+  SELECT episode_key,
          MIN(CASE WHEN retry_number = 0 THEN attempt_role END)                      AS trigger_role,
          MIN(CASE WHEN retry_number = 0 THEN started_us END)                        AS trigger_started_us,
          MIN(CASE WHEN retry_number = 0 THEN ended_us END)                          AS trigger_ended_us,
@@ -28,9 +28,9 @@ WITH agg AS (
   FROM (
     SELECT *, CASE WHEN retry_number = 0 THEN COALESCE(end_network, network_word) ELSE network_word END AS began_on,
            CASE WHEN retry_number IS NOT NULL THEN last_network END AS went_on
-    FROM outages
+    FROM outage_rows
   ) AS o
-  GROUP BY episode_id
+  GROUP BY episode_key
 ), ended AS (
   SELECT *,
          CASE WHEN recovered_retry_number IS NOT NULL THEN 'recovered'
@@ -57,7 +57,7 @@ WITH agg AS (
          COALESCE(a.ended_at, a.started_at) AS anchor_at, unix_micros(COALESCE(a.ended_at, a.started_at)) AS anchor_us,
          CASE WHEN c.trigger_role = 'failed' THEN 'initial' ELSE 'drop' END AS kind
   FROM clocked AS c
-  INNER JOIN attempts AS a ON a.attempt_id = c.episode_id
+  INNER JOIN attempts AS a ON a.row_key = c.episode_key
 ), seconds AS (
   SELECT url_host, CAST((c.started_us - c.started_us % 1000000) / 1e6 AS BIGINT) AS drop_second, COUNT(*) AS drop_count
   FROM described AS c
@@ -79,7 +79,7 @@ WITH agg AS (
            OVER (PARTITION BY url_host ORDER BY drop_second ROWS UNBOUNDED PRECEDING) AS herd_second
   FROM crowded
 )
-SELECT d.episode_id, d.side, d.format, d.source_id, d.source_label, d.session_id, d.session_key, d.kind,
+SELECT d.source_id || ':' || {episode_line} AS episode_id, d.side, d.format, d.source_id, d.source_label, d.session_id, d.session_key, d.kind,
        d.anchor_at + INTERVAL '1' MICROSECOND * CAST(d.started_us - d.anchor_us AS DOUBLE) AS started_at,
        d.anchor_at + INTERVAL '1' MICROSECOND * CAST(d.ended_us - d.anchor_us AS DOUBLE) AS ended_at,
        d.end_word,
@@ -100,7 +100,7 @@ SELECT d.episode_id, d.side, d.format, d.source_id, d.source_label, d.session_id
        d.network_type, d.network_class, d.effective_type, d.rtt_ms, d.asn, d.as_org, d.browser, d.browser_version, d.os,
        d.client_id, d.client_prefix, d.sample_weight, d.url_host, d.url_path,
        -- for the metrics; not part of the table
-       d.cluster_key, d.started_us, d.ended_us,
+       d.episode_key, d.cluster_key, d.started_us, d.ended_us,
        CASE WHEN d.started_us IS NULL OR d.ended_us IS NULL THEN NULL ELSE GREATEST(d.ended_us - d.started_us, 0) / 1e6 END AS observed_s
 FROM described AS d
 LEFT JOIN herds AS h

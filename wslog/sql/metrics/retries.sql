@@ -2,7 +2,7 @@
 -- 0), the share where it brought the WebSocket back: opened, and not lost abnormally at once. Left out: a retry that was
 -- still under way when the log ends, that the page broke off, or whose open was not watched for long enough.
 WITH picked AS (
-  SELECT {by_select}episode_id, CASE WHEN {by_client} = 1 THEN COALESCE(client_id, cluster_key) ELSE cluster_key END AS cluster_key, sample_weight, end_word AS how_it_ended, attempt_count AS made_count, trigger_outcome AS begun_by
+  SELECT {by_select}episode_key, CASE WHEN {by_client} = 1 THEN COALESCE(client_id, cluster_key) ELSE cluster_key END AS cluster_key, sample_weight, end_word AS how_it_ended, attempt_count AS made_count, trigger_outcome AS begun_by
   FROM episodes
   WHERE side = 'client' AND {window} AND {where}
 ), chosen AS (
@@ -12,11 +12,11 @@ WITH picked AS (
               THEN 0 ELSE 1 END AS n
   FROM picked AS p
   INNER JOIN (
-    SELECT episode_id, retry_number, attempt_role,
-           CASE WHEN retry_number = MAX(retry_number) OVER (PARTITION BY episode_id) THEN 1 ELSE 0 END AS is_last
-    FROM outages
+    SELECT episode_key, retry_number, attempt_role,
+           CASE WHEN retry_number = MAX(retry_number) OVER (PARTITION BY episode_key) THEN 1 ELSE 0 END AS is_last
+    FROM outage_rows
     WHERE retry_number IS NOT NULL
-  ) AS o ON o.episode_id = p.episode_id
+  ) AS o ON o.episode_key = p.episode_key
   WHERE o.retry_number >= 1 AND o.retry_number <= {max_retry}
 ), clustered AS (
   SELECT {by}retry_number, cluster_key, SUM(sample_weight * y) AS y, SUM(sample_weight * n) AS n,
