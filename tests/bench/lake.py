@@ -48,7 +48,9 @@ def _write_source(
 ) -> int:
     rows = pa.concat_tables([pq.read_table(base.root / file["path"]) for file in entry.files]).unify_dictionaries()
     table = pa.concat_tables([_copy(rows, entry.side, k, keys) for k in range(copies)]).unify_dictionaries()
-    table = table.combine_chunks().take(pc.sort_indices(table, [("event_at", "ascending"), ("line_number", "ascending")]))
+    table = table.combine_chunks().take(
+        pc.sort_indices(table, [("event_at", "ascending"), ("line_number", "ascending")])
+    )
     table = table.set_column(
         table.schema.get_field_index("line_number"), "line_number", pa.array(np.arange(1, len(table) + 1))
     )
