@@ -131,15 +131,29 @@ def memory(kind: str, lines: int, folder: Path) -> None:
         source.unlink()
 
 
+def derive(events: int, folder: Path) -> None:
+    """Generate a lake and print what attempts, episodes and metrics of it cost, as one process."""
+    made = measure([sys.executable, "-m", "tests.bench.lake", str(folder), str(events)])
+    run = measure([sys.executable, "-m", "tests.bench.derive", str(folder / "lake")])
+    print(f"{made.output.strip()} events\n{run.output}")
+    print(f"whole process: {run.cpu_s:.1f} s of CPU, {run.wall_s:.1f} s")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--lines", type=int, default=200_000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--kind", choices=("nginx", "client"), action="append")
     parser.add_argument("--memory", action="store_true", help="peak memory for --lines and ten times as many")
+    parser.add_argument(
+        "--lake", type=int, metavar="EVENTS", help="attempts, episodes and metrics of a lake of so many events instead"
+    )
     parser.add_argument("--folder", type=Path, default=None, help="where the files go (a temporary folder)")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=given.folder) as name:
+        if given.lake:
+            derive(given.lake, Path(name))
+            return
         for kind in given.kind or ("nginx", "client"):
             if given.memory:
                 memory(kind, given.lines, Path(name))

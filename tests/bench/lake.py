@@ -7,6 +7,7 @@ no connections, like that of an older page. The same size and seed give the same
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -96,3 +97,7 @@ def _renamed(ids: pa.StringArray, keys: dict[int, list[np.ndarray]], k: int) -> 
     offsets = np.arange(0, len(text) + 1, 2 * width, dtype=np.int32)
     names = pa.StringArray.from_buffers(len(known), pa.py_buffer(offsets), pa.py_buffer(text))
     return names.take(coded.indices)
+
+
+if __name__ == "__main__":
+    print(f"{write_lake(Path(sys.argv[1]), int(sys.argv[2])):,}")
