@@ -14,7 +14,7 @@ import pytest
 from tests.make_events import event_table, source_table
 from tests.make_week import week
 from wslog import agreement
-from wslog.engine import STAGES, Engine, render, to_frame
+from wslog.engine import PASSING, STAGES, Engine, render, to_frame
 from wslog.selection import Selection, parse_filter, parse_period
 
 pytest.importorskip("pyspark", reason="the spark extra is not installed")
@@ -99,7 +99,7 @@ def ordered(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     return frame.loc[text.sort_values(keys).index].reset_index(drop=True)
 
 
-@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage not in ("origins", "untimed", "steps")])
+@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage not in ("origins", "untimed", "steps", *PASSING)])
 def test_derived_tables_are_equal(both: tuple[Any, Engine], stage: str) -> None:
     spark, engine = both
     engine.make(stage)

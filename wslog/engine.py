@@ -58,7 +58,7 @@ STAGES: dict[str, tuple[str, ...]] = {
 VIEWS = ("steps", "attempts", "outages")
 """Stages that are not kept: a query over them reads the columns it needs, and no other is ever made."""
 
-_PASSING = ("places", "tangled", "knots", "strands", "spans")
+PASSING = ("places", "tangled", "knots", "strands", "spans")
 """Stages that only ``attempt_rows`` reads: gone when that is made."""
 
 _TYPES = {
@@ -229,7 +229,7 @@ class Engine:
         for part in range(parts):
             insert = "INSERT INTO attempt_rows " if part else "CREATE TEMP TABLE attempt_rows AS "
             self._execute(insert + render("attempt_rows", parts=parts, part=part))
-        for name in _PASSING:
+        for name in PASSING:
             self._execute(f"DROP TABLE {name}")
             self._made.add(name)
 
