@@ -22,13 +22,13 @@ from wslog.policy.herd_evidence import HerdLog, evidence, herd_logs
 from wslog.policy.herd_replay import Service
 from wslog.policy.herd_replay import replay as play_policy
 
-CLIENTS = 2_000
+CLIENTS = 1_500
 """Of the short form; ``python -m tests.policy.herds`` has 20,000."""
 
 
-@pytest.mark.parametrize("case", [CASES[0], CASES[2], CASES[4], CASES[7]], ids=lambda c: f"{c.logged}-{c.up_s:g}s")
+@pytest.mark.parametrize("case", [CASES[0], CASES[2], CASES[4]], ids=lambda c: f"{c.logged}-{c.up_s:g}s")
 def test_predictions_against_the_truth(case) -> None:
-    targets = ("full_jitter", "socket.io", "rfc6455", "fixed_5s")
+    targets = ("full_jitter", "socket.io", "fixed_5s")
     bounds, points = 0, 0
     for row in rows([case], CLIENTS, targets, seed=3):
         for name, tolerance in TOLERANCE.items():
@@ -38,12 +38,12 @@ def test_predictions_against_the_truth(case) -> None:
                 assert row["missing"]
             else:
                 points += 1
-                # 2,000 clients: a peak of 300 in a second has 6 % standard error of its own in the truth, one of 2,000 has 2 %
+                # a peak of 300 in a second has 6 % standard error of its own in the truth, one of 1,500 has 2.6 %
                 chance = 3 / np.sqrt(max(row["true_peak_per_s"], 1.0)) if name == "peak_per_s" else 0.0
                 assert abs(error(row, name)) <= tolerance + chance, (row["policy"], name)
-    assert points >= 4  # at least the peaks: they come before the service is back
+    assert points >= 3  # at least the peaks: they come before the service is back
     if case.logged == "linear-3" and case.up_s == 12.0:
-        assert bounds >= 8
+        assert bounds >= 6
     elif case.clients_per_rate_s > 10 and case.logged == "full_jitter":
         assert bounds == 0
 
