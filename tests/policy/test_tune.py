@@ -26,6 +26,7 @@ from wslog.policy.schedule import best_schedule
 from wslog.policy.tune import tune
 from wslog.policy.tuning_curves import differences, recovery, survival
 from wslog.policy.tuning_group import Compared, GroupTuning
+from wslog.policy.tuning_herds import replay_herd
 
 ROOT = Path(__file__).parents[2]
 LINEAR = load_policy("linear-3")
@@ -214,3 +215,20 @@ def test_the_demo_lake_ends_in_a_decision(lake: wslog.Lake, tmp_path: Path) -> N
 def test_misuse_names_what_exists(lake: wslog.Lake, arguments: dict[str, object], word: str) -> None:
     with pytest.raises(UsageError, match=word):
         tune(lake.engine, **arguments)  # type: ignore[arg-type]
+
+
+def test_a_restart_is_replayed_with_and_without_its_close_code(lake: wslog.Lake) -> None:
+    everyone = [Compared(LINEAR, "current"), Compared(JITTERED, "given")]
+    proposed = Policy("recommended", waits_s=((0.5, 1.5),), backoff=Backoff("constant", 5.0))
+    period = dict.fromkeys(("since", "until", "week", "where"))
+    found = replay_herd(lake.engine, everyone, proposed, period, 0)
+    # the generator of the demo data cuts an event of 240 visitors and takes in 12 a second
+    assert found.size is not None
+    assert 200 < found.size.clients < 260
+    assert found.size.accepts_per_s == pytest.approx(
+        12.0, rel=0.15
+    )  # 60 accepted connections: 13 % is one standard error
+    herds = found.herds.set_index("policy")
+    assert herds.loc["recommended, told by 1012", "peak_per_s"] < 0.6 * herds.loc["recommended", "peak_per_s"]
+    assert set(found.loads["policy"]) >= {"linear-3", "recommended", "recommended, told by 1012"}
+    assert "233 clients were cut together" in found.advice

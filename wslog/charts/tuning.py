@@ -34,7 +34,7 @@ from wslog.charts.style import (
     seconds_axis,
     style,
 )
-from wslog.charts.tuning_words import ROLE_WORDS, Estimate, Group, estimates, group_rows, groups, in_unit, number
+from wslog.charts.tuning_words import ROLE_WORDS, ROLES, Estimate, Group, estimates, group_rows, groups, in_unit, number
 from wslog.charts.words import NBSP, duration, plural, short_count
 from wslog.safe_text import chart_label
 
@@ -80,7 +80,7 @@ OTHERS: tuple[Look, ...] = (
 def looks(frame: pd.DataFrame) -> dict[str, Look]:
     """Return colour, marker and line style of the policies that are told apart in lines, at most :data:`MAX_POLICIES`."""
     roles = _roles(frame)
-    order = sorted(roles, key=lambda name: ("current", "recommended", "given", "preset").index(roles[name]))
+    order = sorted(roles, key=lambda name: ROLES.index(roles[name]))
     found: dict[str, Look] = {}
     rest = iter(OTHERS)
     for name in order:
@@ -565,7 +565,7 @@ def _herd_bars(axes: Axes, rows: pd.DataFrame, column: str, title: str, has_name
         names.append(chart_label(str(row["policy"]), POLICY_CHARACTERS))
         low, high = float(row[f"{column}_low"]), float(row[f"{column}_high"])
         is_bound = row[f"{column}_status"] == "bound"
-        colour = {"current": CURRENT[0], "recommended": RECOMMENDED[0]}.get(str(row["role"]), PALE)
+        colour = {"current": CURRENT[0], "recommended": RECOMMENDED[0], "variant": SKY}.get(str(row["role"]), PALE)
         if is_bound:
             # a bar between the bounds, hatched and hollow: no value within is more likely than another
             last = min(high, end)

@@ -85,10 +85,11 @@ STATUS_DEFINITIONS = {
     "bound": "The logs only say between which two values the figure lies. No value in between is more likely than another.",
 }
 
-ROLES = ("current", "recommended", "given", "preset")
-"""What a policy is on the page: the one the logs were recorded under, the best one found, one the caller named, a library's."""
+ROLES = ("current", "recommended", "variant", "given", "preset")
+"""What a policy is on the page: the one the logs were recorded under, the best one found, a variant of that, one the caller named, a
+library's."""
 
-ROLE_WORDS = {"current": "in place now", "recommended": "recommended", "given": "yours", "preset": ""}
+ROLE_WORDS = {"current": "in place now", "recommended": "recommended", "variant": "", "given": "yours", "preset": ""}
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,8 @@ class Tuning:
     """What other reconnect policies would have done to the outages of a lake, and which one to take.
 
     Every frame begins with the grouping columns ``by`` unless it says otherwise; groups stand in order of their outages,
-    the largest first. ``role`` is current (the policy the logs were recorded under), recommended, given (by the caller) or
-    preset.
+    the largest first. ``role`` is current (the policy the logs were recorded under), recommended, variant (of it), given (by the
+    caller) or preset.
 
     Parameters
     ----------

@@ -52,7 +52,9 @@ def group_advice(name: str, group: GroupTuning, herd: Herd | None) -> list[Row]:
         current=current,
         herd=herd,
     )
-    rows = [row(group.key, "change", _verdict(found, group), _words(found, group))]
+    verdict = _verdict(found, group)
+    lead = "" if verdict.startswith("Change") or group.proposed is None else "The best schedule found: "
+    rows = [row(group.key, "change", verdict, lead + _words(found, group))]
     if estimate.refusal:
         text = f"{estimate.refusal[0].upper()}{estimate.refusal[1:]}: what they left behind is not known, so the tail is only bounded."
         rows.append(row(group.key, "warning", "Tails refused.", text))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 
 from wslog.policy import herd as herding
 from wslog.policy.advice import Herd
+from wslog.policy.advice_snippets import SPREAD_S
 from wslog.policy.herd_evidence import HerdLog, evidence, herd_logs
 from wslog.policy.herd_replay import Service, replay
 from wslog.policy.policies import Policy
@@ -18,6 +19,9 @@ from wslog.policy.tuning_group import LINES, Compared
 
 if TYPE_CHECKING:
     from wslog.engine import Engine
+
+SHOWN = ("rfc6455", "aws-decorrelated-jitter", "grpc", "reconnecting-websocket", "signalr", "phoenix", "fixed-5s")
+"""Presets replayed on the herd besides those drawn as lines: every replay is of single clients and takes its time."""
 
 LOAD_COLUMNS = ["policy", "role", "at_s", "attempts_per_s"]
 
@@ -59,11 +63,21 @@ def replay_herd(
     if log is None:
         empty = pd.DataFrame(columns=["policy", "role", "client_count", "missing"])
         return HerdTuning(None, empty, pd.DataFrame(columns=LOAD_COLUMNS))
-    lines = [*everyone[:1], *([Compared(proposed, "recommended")] if proposed is not None else []), *everyone[1:]]
+    others = [one for one in everyone[1:] if one.role != "preset" or one.policy.name in (*LINES, *SHOWN)]
+    lines = [*everyone[:1], *(_recommended(proposed, log) if proposed is not None else []), *others]
     frame = herding.compare(log, [one.policy for one in lines], seed)
     frame.insert(4, "role", [one.role for one in lines])
     shown = [one for one in lines if one.role != "preset" or one.policy.name in LINES]
     return HerdTuning(log, frame, pd.DataFrame(_loads(log, shown, seed), columns=LOAD_COLUMNS))
+
+
+def _recommended(proposed: Policy, log: HerdLog) -> list[Compared]:
+    """Return the recommended policy, and the same as a client runs it that is told of the restart (1001, 1012, 1013)."""
+    rate = evidence(log).accept_per_s
+    window_s = float(log.weight.sum()) / rate if np.isfinite(rate) else SPREAD_S
+    (low, high), *rest = [wait if isinstance(wait, tuple) else (wait, wait) for wait in proposed.waits_s]
+    spread = replace(proposed, name=f"{proposed.name}, told by 1012", waits_s=((low, high + window_s), *rest))
+    return [Compared(proposed, "recommended"), Compared(spread, "variant")]
 
 
 def _loads(log: HerdLog, shown: Sequence[Compared], seed: int) -> list[dict[str, Any]]:

@@ -153,7 +153,7 @@ def cards(tuning: Tuning, known: Assumptions) -> list[Card]:
         change = advice_of(tuning, "change", group.key)
         gains = group_rows(tuning.gains, tuning.by, group.key)
         gain = [] if gains is None else estimates(gains, tuning.by)
-        is_change = any(row.is_ok for row in gain)
+        is_change = bool(change) and change[0][0].startswith("Change")
         first = group.rows.iloc[0]
         found.append(
             Card(
