@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from wslog.charts.tuning_words import groups
 from wslog.charts.words import duration, plural
 from wslog.policy.tuning import Tuning
+from wslog.report import tuning_end as end
 from wslog.report import tuning_sections as parts
 from wslog.report.blocks import shown
 from wslog.report.page import replace_file, writable
@@ -44,9 +45,9 @@ def render_tuning(tuning: Tuning) -> tuple[str, dict[str, bytes]]:
     gallery = parts.Gallery()
     cards = parts.cards(tuning, known)
     sections = [parts.policies_section(tuning, known), *parts.chart_sections(tuning, gallery)]
-    sections += [section for section in (parts.snippets_section(tuning),) if section is not None]
-    sections += [parts.observed_section(tuning), parts.unknown_section(tuning), parts.limits_section(tuning)]
-    sections.append(parts.definitions_section())
+    sections += [section for section in (end.snippets_section(tuning),) if section is not None]
+    sections += [end.observed_section(tuning), end.unknown_section(tuning), end.limits_section(tuning)]
+    sections.append(end.definitions_section())
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
