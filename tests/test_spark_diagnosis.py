@@ -9,7 +9,7 @@ import pytest
 
 import wslog
 from tests.test_spark import assert_same, spark_of
-from wslog.engine import Engine, render
+from wslog.engine import STAGES, Engine, render
 from wslog.selection import Selection, parse_filter, parse_period
 from wslog.simulate import simulate
 
@@ -26,20 +26,20 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Engin
     lake = wslog.open_lake(folder / "lake")
     store = lake._store
     spark = spark_of(folder, store.event_files(), store.sources())
+    for stage in STAGES:
+        lake.engine.make(stage)
     yield spark, lake.engine
     spark.stop()
 
 
 def test_sleeps_are_equal(world: tuple[Any, Engine]) -> None:
     spark, engine = world
-    engine.make("sleeps")
     assert_same(spark, engine, "SELECT * FROM sleeps")
 
 
 @pytest.mark.parametrize("query", QUERIES)
 def test_queries_are_equal(world: tuple[Any, Engine], query: str) -> None:
     spark, engine = world
-    engine.run("diagnosis/totals", "attempts", Selection())  # makes every stage
     chosen = Selection(
         ("iso_week", "network_type"), parse_period(since="2026-01-05"), parse_filter("os <> 'x'", ["attempts"])
     )
