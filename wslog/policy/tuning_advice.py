@@ -59,7 +59,8 @@ def group_advice(name: str, group: GroupTuning, herd: Herd | None) -> list[Row]:
         text = f"{estimate.refusal[0].upper()}{estimate.refusal[1:]}: what they left behind is not known, so the tail is only bounded."
         rows.append(row(group.key, "warning", "Tails refused.", text))
     rows += [row(group.key, "setting", "", text) for text in found.settings]
-    rows += [row(group.key, "basis", "", text) for text in found.rests_on]
+    # the assumptions stand beside the figures that need them
+    rows += [row(group.key, "basis", "", text) for text in found.rests_on if not text.startswith("Assumed:")]
     for library, made in (found.snippets or {}).items():
         extra = f" (costs {100 * made.extra_cost_ratio:.1f} % more)" if made.extra_cost_ratio > 0.001 else ""
         limits = f"What it cannot do: {'; '.join(made.limits)}." if made.limits else ""
