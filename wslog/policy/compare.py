@@ -115,7 +115,7 @@ def compare_groups(
         keys = dict(zip(by, group.key, strict=True))
         evidence = {
             "outage_count": len(group.outages),
-            "session_count": len(np.unique(group.outages.cluster)),
+            "session_count": group.outages.session_count,
             "excluded_count": sum(group.excluded[word] for word in EXCLUDED),
         }
         if evidence["outage_count"] < MIN_ROWS or evidence["session_count"] < MIN_CLUSTERS:

@@ -12,7 +12,7 @@ from wslog.policy.patterns import CERTAIN, Patterns, compress, edge_of, with_pro
 from wslog.policy.replay import Conditions, Rows, rows_for
 from wslog.policy.support import Gaps, Spread, gaps_of, looks_of
 
-STEPS, POLISH_STEPS, REPLICATE_STEPS, PROFILE_STEPS = 300, 12, 30, 60
+STEPS, POLISH_STEPS, REPLICATE_STEPS, PROFILE_STEPS = 300, 9, 30, 60
 """EM steps at most: of a full fit, of one that starts from a part's, of a replicate, of a fit with a held chance of failure."""
 
 GAP = 2e-4
@@ -31,12 +31,12 @@ STRETCH_COUNT = 5.0
 takes as much as that many outages say."""
 
 REPLICATES = 30
-MOST_PROFILED = 6_000
+MOST_PROFILED = 3_000
 MOST_REPLICATED = 4_000
 """Outages that one replicate is fitted on. With more, replicates are of a part and their spread is scaled by the root of the
 sizes (m-out-of-n bootstrap)."""
 
-MOST_FITTED = 60_000
+MOST_FITTED = 20_000
 """Distinct patterns that are fitted to the end; with more, a part is, and the whole only polishes it."""
 
 FAILURE_GRID = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.09, 0.13, 0.18, 0.25, 0.35, 0.5)
@@ -177,7 +177,7 @@ def estimate(
     rows = rows_for(edges, horizon_s, points, np.concatenate((gaps.cuts_s, bare_gaps.cuts_s)))
     spread, bare_spread = Spread(edges, rows, gaps, 0), Spread(edges, rows, bare_gaps, len(gaps.points_s))
     weights = _weights(whole, spread)
-    ladder = {"free": _free(settings, bare_patterns, without, bare_spread, kept)}
+    ladder = {"free": _free(settings, bare_patterns, without, bare_spread, kept, rng)}
     if settings.has_first:
         ladder["chance"] = _sides(without, bare_patterns, bare_spread)
     if patterns.has_polls:
@@ -188,7 +188,7 @@ def estimate(
     return Estimate(
         fit=whole,
         outage_count=len(outages),
-        session_count=len(np.unique(outages.cluster)),
+        session_count=outages.session_count,
         rows=rows,
         conditions=conditions,
         weights=weights,
@@ -309,12 +309,23 @@ def _likely(
     return FAILURE_GRID[int(np.argmax(values))], kept
 
 
-def _free(settings: _Settings, patterns: Patterns, found: Fit, spread: Spread, kept: list[float]) -> list[Weights]:
+def _free(
+    settings: _Settings, patterns: Patterns, found: Fit, spread: Spread, kept: list[float], rng: np.random.Generator
+) -> list[Weights]:
     """Return the extremes with any chance of failure that the outages themselves do not rule out."""
     here = found.chance.failure_ratio
-    sides: list[Weights] = []
-    for p in sorted({kept[0], kept[-1], here}):
-        sides += _sides(settings.fit(patterns, STEPS, found, failure_ratio=p), patterns, spread)
+    others = sorted({kept[0], kept[-1]} - {here})
+    base = _sides(found, patterns, spread)
+    # of very many patterns a part tells how much the chance of failure matters
+    part = _part(patterns, MOST_PROFILED, rng)
+    near = base if part is patterns else _sides(settings.fit(part, STEPS, found, failure_ratio=here), part, spread)
+    sides = list(base)
+    for p in others:
+        moved = _sides(settings.fit(part, STEPS, found, failure_ratio=p), part, spread)
+        sides += [
+            replace(there, row=np.maximum(mine.row + there.row - here_row.row, 0.0))
+            for mine, there, here_row in zip(base, moved, near, strict=True)
+        ]
     return sides
 
 
@@ -337,7 +348,7 @@ def _pooled(
     mixed = (count * own + STRETCH_COUNT * everybody) / (count + STRETCH_COUNT)
     prior = settings.prior * np.divide(mixed, everybody, out=np.zeros_like(mixed), where=everybody > 0)[stretch]
     settings = replace(settings, prior=np.maximum(prior, 1e-12) / np.maximum(prior, 1e-12).sum())
-    _, session = np.unique(outages.cluster, return_inverse=True)
+    session = outages.sessions
     side = rng.permutation(int(session.max()) + 1)[session] % 2
     scores = []
     for worth in POOLED_COUNTS:
@@ -380,7 +391,7 @@ def _replicate(
     Jackknife over random groups of sessions (Shao and Tu, The Jackknife and Bootstrap, 1995, section 5.4): where a few sessions
     hold the long outages it errs on the safe side, a bootstrap on the other (Efron and Stein, Ann. Statist. 9 (1981) 586-596).
     """
-    _, session = np.unique(outages.cluster, return_inverse=True)
+    session = outages.sessions
     sessions = int(session.max()) + 1
     weight, part_ratio = outages.weight, 1.0
     if len(outages) > MOST_REPLICATED:

@@ -92,6 +92,16 @@ class Outages:
         """Position of the outage that each attempt belongs to, (m,)."""
         return np.repeat(np.arange(len(self), dtype=np.int64), self.attempt_count)
 
+    @property
+    def sessions(self) -> IntArray:
+        """Number of the session of each outage, from 0 without holes, (n,)."""
+        seen = np.bincount(self.cluster) > 0
+        return np.asarray((np.cumsum(seen) - 1)[self.cluster], np.int64)
+
+    @property
+    def session_count(self) -> int:
+        return int((np.bincount(self.cluster) > 0).sum()) if len(self) else 0
+
     def take(self, at: IntArray) -> Outages:
         """Return the outages at these positions."""
         counts = self.attempt_count[at]

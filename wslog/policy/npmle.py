@@ -19,6 +19,9 @@ from wslog.policy.patterns import CERTAIN, Patterns, levels, spans
 PRIOR_COUNT = 1.0
 """Outages' worth of the log-uniform prior: it decides only where the data say nothing."""
 
+CHANCE_STEPS = 9
+"""EM steps between two looks at the chances of failure; a multiple of three."""
+
 BLOCKED_PRIOR = 0.05
 NEVER_PRIOR = 0.05
 
@@ -302,20 +305,23 @@ def fit(
     if failure_ratio is not None:
         chance = chance.scaled(failure_ratio)
     steps = 0
+    level = problem.level(chance)
     while True:
-        level = problem.level(chance)
         one = problem.step(w, blocked, level)
         steps += 1
         found = problem.gap(w, one.gradient)
         if found < gap or steps >= max_steps:
             break
-        chance = problem.chances(one, chance)
         two = problem.step(one.w, one.blocked, level)
         three = problem.step(_leap(w, one.w, two.w), two.blocked, level)
         steps += 2
         # the leap is taken when it does not lose what the first step had
         is_better = problem.objective(three.value, three.w) >= problem.objective(two.value, one.w)
         w, blocked = (three.w, three.blocked) if is_better else (two.w, two.blocked)
+        # the chances move slowly: looking at them each time would cost as much as the weights
+        if steps % CHANCE_STEPS == 0:
+            chance = problem.chances(one, chance)
+            level = problem.level(chance)
     network = Distribution(edges_s, w[:-1], float(w[-1]))
     value = one.value + problem.common(chance)
     return Fit(network, float(blocked), chance, value / max(problem.total, 1.0), found, steps)
