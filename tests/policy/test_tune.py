@@ -101,9 +101,9 @@ def test_curves_hold_the_truth_and_leave_gaps(kind: str, bare_log: GroupTuning, 
     _, ends = worlds.CELLULAR.ends(200_000, rng)
     true_over = np.asarray([(ends > t).mean() for t in AT_S])
     value, low, high, status = survival(chosen.estimate, AT_S)
-    # 40 points are not independent: all of them within half a per cent of the pointwise band
-    assert (low - 0.005 <= true_over).all()
-    assert (true_over <= high + 0.005).all()
+    # a pointwise 95 % band, 40 points that move together: within three standard errors each, half a per cent beside
+    slack = (high - low) / 4 + 0.005
+    assert ((low - slack <= true_over) & (true_over <= high + slack)).all()
     assert np.isnan(value[np.asarray(status) == "bound"]).all()
     late = AT_S > 7.0  # the last attempt of linear-3 starts at 6 s
     assert set(np.asarray(status)[late]) == ({"bound"} if kind == "L0" else {"identified"})

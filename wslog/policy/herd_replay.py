@@ -244,8 +244,12 @@ class _Run:
         due, step = due[order], step[order]
         now = np.bincount(step, minlength=BLOCK_STEPS)
         came += now
-        allowed = np.asarray(self.bucket.after(came.tolist())[0]) - taken
-        allowed = np.clip(allowed, 0, now)
+        total = np.asarray(self.bucket.after(came.tolist())[0])
+        # who comes back earlier than somebody that was let in already must not take the same token again
+        room = np.maximum(np.minimum.accumulate(np.cumsum(total - taken)[::-1])[::-1], 0)
+        wanted = np.cumsum(np.clip(total - taken, 0, now))
+        granted = np.minimum(wanted, np.minimum.accumulate(room - wanted) + wanted)
+        allowed = np.diff(granted, prepend=0)
         taken += allowed
         place = np.arange(len(due)) - np.repeat(np.cumsum(now) - now, now)
         is_in = place < np.repeat(allowed, now)

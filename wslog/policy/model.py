@@ -169,6 +169,8 @@ class Distribution:
 
         A schedule that is optimised on a raw maximum-likelihood estimate chases its spikes.
         """
+        if self.weight.sum() < 1e-200:
+            return self
         cuts = np.log(np.maximum(self.edges_s, FIRST_S / 3))
         middle = (cuts[1:] + cuts[:-1]) / 2
         fine = np.linspace(cuts[0] - 4 * bandwidth, cuts[-1] + 4 * bandwidth, 2048)
