@@ -34,3 +34,8 @@ def test_notebook_runs(path: Path) -> None:
     client = NotebookClient(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}})
     client.execute()
     assert any(cell.get("outputs") for cell in notebook.cells)
+    shown = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    for output in shown:  # a chart is an image, not the name of an object
+        assert (
+            not str(output.get("data", {}).get("text/plain", "")).startswith("<Figure") or "image/png" in output["data"]
+        )

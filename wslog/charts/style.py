@@ -109,9 +109,16 @@ def style() -> Iterator[None]:
         yield
 
 
+class ShownFigure(Figure):
+    """A figure that a notebook shows as the last value of a cell, without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        return png_bytes(self)
+
+
 def new_figure(height_in: float, width_in: float = WIDTH_IN) -> Figure:
     """Return an empty figure on the Agg canvas, ``width_in`` by ``height_in`` inches."""
-    figure = Figure(figsize=(width_in, height_in), dpi=DPI, layout="constrained")
+    figure = ShownFigure(figsize=(width_in, height_in), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08, wspace=0.05, hspace=0.06)  # type: ignore[union-attr, call-arg]
     return figure

@@ -78,7 +78,11 @@ class Workbench:
         self.frontiers: dict[tuple[Any, float], pd.DataFrame] = {}
         names = [(group_of(dict(group.key), tuning.by), place) for place, group in enumerate(tuning.groups.values())]
         self.groups = tuple(tuning.groups.values())
-        wide: dict[str, Any] = {"continuous_update": False, "style": {"description_width": "9.5em"}}
+        wide: dict[str, Any] = {
+            "continuous_update": False,
+            "layout": widgets.Layout(width="410px"),
+            "style": {"description_width": "11.5em"},
+        }
         self.group = widgets.Dropdown(options=names, description="outages of", style=wide["style"])
         self.first_s = widgets.FloatLogSlider(1.0, min=-1, max=1.5, step=0.05, description="first wait, s", **wide)
         self.factor = widgets.FloatSlider(2.0, min=1.0, max=4.0, step=0.1, description="growth", **wide)
@@ -89,10 +93,10 @@ class Workbench:
             tuning.price_s, min=-1.5, max=2, step=0.1, description="price of an attempt, s", **wide
         )
         self.figures = widgets.HTML()
-        self.frontier = widgets.Image(format="png", layout=widgets.Layout(width="640px"))
-        self.outages = widgets.Image(format="png", layout=widgets.Layout(width="640px"))
+        self.frontier = widgets.Image(format="png", layout=widgets.Layout(width="560px"))
+        self.outages = widgets.Image(format="png", layout=widgets.Layout(width="560px"))
         self.sliders = (self.first_s, self.factor, self.cap_s, self.jitter, self.attempt_limit, self.price_s)
-        left = widgets.VBox([self.group, *self.sliders, self.figures], layout=widgets.Layout(width="430px"))
+        left = widgets.VBox([self.group, *self.sliders, self.figures], layout=widgets.Layout(width="440px"))
         self.view = widgets.HBox([left, widgets.VBox([self.frontier, self.outages])])
         for slider in (self.group, *self.sliders):
             slider.observe(lambda _: self.redraw(), names="value")
