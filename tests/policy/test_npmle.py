@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tests.policy import worlds
 from tests.policy.worlds import CELLULAR, WIFI
-from wslog.policy.estimate import _edges, _likely, _Settings, estimate
+from wslog.policy.estimate import estimate
+from wslog.policy.fitting import Settings, edges_with, likely_failure
 from wslog.policy.model import FAILURES, FloatArray, Outages, grid
 from wslog.policy.npmle import PRIOR_COUNT, FirstConnects, fit, log_uniform
 from wslog.policy.patterns import DEPTH, compress, with_probes
@@ -105,8 +106,8 @@ def test_chance_failures_are_told_from_outages_by_jitter() -> None:
     rng = np.random.default_rng(5)
     told = worlds.log_of(worlds.play(CELLULAR, worlds.full_jitter, 6_000, 80, rng))
     edges = grid()
-    problem = _Settings(edges, FirstConnects(), log_uniform(edges), PRIOR_COUNT)
-    best, kept = _likely(problem, compress(told, edges), None, rng)
+    problem = Settings(edges, FirstConnects(), log_uniform(edges), PRIOR_COUNT)
+    best, kept = likely_failure(problem, compress(told, edges), None, rng)
     # true .06: a 95 % range that holds it and rules out a third of the grid at least
     assert min(kept) <= 0.06 <= max(kept) <= 0.13
     assert best in kept
@@ -115,7 +116,7 @@ def test_chance_failures_are_told_from_outages_by_jitter() -> None:
 def test_a_fixed_schedule_cannot_tell_chance_failures() -> None:
     rng = np.random.default_rng(6)
     told = worlds.log_of(worlds.play(CELLULAR, worlds.linear_3, 10_000, 3, rng))
-    edges = _edges(grid(), gaps_of(told.start_s, 900.0))
+    edges = edges_with(grid(), gaps_of(told.start_s, 900.0))
     patterns = compress(told, edges)
     value = [fit(patterns, edges, failure_ratio=p, max_steps=300).log_likelihood * 10_000 for p in (0.005, 0.06, 0.12)]
     # half the 95 % point of chi-square is 1.92: the data rule out none of these

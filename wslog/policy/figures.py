@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from wslog.policy.estimate import Estimate, Weights
+from wslog.policy.estimate import Estimate
+from wslog.policy.fitting import Weights
 from wslog.policy.model import FloatArray
 from wslog.policy.replay import Response, likelihood_ratio
 

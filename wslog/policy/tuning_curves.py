@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from wslog.policy.estimate import Estimate, Weights
+from wslog.policy.estimate import Estimate
 from wslog.policy.figures import MEANS, RATIOS, Z95, Figure
 from wslog.policy.figures import _deviations as deviations
 from wslog.policy.figures import _Table as ReplayTable
+from wslog.policy.fitting import Weights
 from wslog.policy.model import FloatArray
 from wslog.policy.replay import Response
 

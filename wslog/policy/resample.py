@@ -1,0 +1,72 @@
+"""How far chance moved an estimate: groups of sessions left out one after the other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from wslog.policy.fitting import REPLICATE_STEPS, STEPS, Settings, rows_of
+from wslog.policy.model import FloatArray, Outages
+from wslog.policy.npmle import Fit
+from wslog.policy.patterns import Patterns
+from wslog.policy.support import Spread
+
+REPLICATES = 30
+
+MOST_REPLICATED = 4_000
+"""Outages that one replicate is fitted on. With more, replicates are of a part and their spread is scaled by the root of the
+sizes (m-out-of-n bootstrap)."""
+
+
+def replicate(
+    settings: Settings,
+    patterns: Patterns,
+    outages: Outages,
+    found: Fit,
+    spread: Spread,
+    groups: int,
+    rng: np.random.Generator,
+) -> tuple[FloatArray, FloatArray]:
+    """Return how row weights and chance of failure move when sessions are left out, scaled so that squares average to variances.
+
+    Jackknife over random groups of sessions (Shao and Tu, The Jackknife and Bootstrap, 1995, section 5.4): where a few sessions
+    hold the long outages it errs on the safe side, a bootstrap on the other (Efron and Stein, Ann. Statist. 9 (1981) 586-596).
+    """
+    session = outages.sessions
+    sessions = int(session.max()) + 1
+    weight, part_ratio = outages.weight, 1.0
+    if len(outages) > MOST_REPLICATED:
+        keep = rng.random(sessions) < MOST_REPLICATED / len(outages)
+        weight, part_ratio = np.where(keep[session], weight, 0.0), float(keep.mean())
+    used = np.flatnonzero(_counts(patterns, weight) > 0)
+    base = replace(patterns.picked(used), count=_counts(patterns, weight)[used], older=patterns.older * part_ratio)
+    known = replace(settings, first=settings.first.scaled(part_ratio))
+    center = known.fit(base, STEPS, found) if part_ratio < 1 else found
+    still = known.fit(base, REPLICATE_STEPS, center)
+    groups = min(groups, sessions)
+    rows, failures = np.zeros((groups + 1, spread.rows.count)), np.zeros(groups + 1)
+    group = rng.permutation(np.arange(sessions) % max(groups, 1))[session]
+    for r in range(groups):
+        kept = np.where(group == r, 0.0, weight)
+        share = float(kept.sum() / weight.sum())
+        fewer = replace(base, count=_counts(patterns, kept)[used], older=base.older * share)
+        one = replace(known, first=known.first.scaled(share)).fit(fewer, REPLICATE_STEPS, center)
+        rows[r] = rows_of(one, spread)
+        failures[r] = one.chance.failure_ratio
+    if groups > 1:
+        scale = np.sqrt(part_ratio * (groups - 1) * (groups + 1) / groups)
+        rows[:groups] = (rows[:groups] - rows[:groups].mean(axis=0)) * scale
+        failures[:groups] = (failures[:groups] - failures[:groups].mean()) * scale
+    if settings.has_first and groups:
+        p = still.chance.failure_ratio
+        error = float(np.sqrt(p * (1 - p) / settings.first.count))
+        other = known.fit(base, REPLICATE_STEPS, center, failure_ratio=p + error)
+        rows[groups] = (rows_of(other, spread) - rows_of(still, spread)) * np.sqrt(groups + 1)
+        failures[groups] = error * np.sqrt(groups + 1)
+    return rows, failures
+
+
+def _counts(patterns: Patterns, weight: FloatArray) -> FloatArray:
+    """Return the (u,) weighted outages of each pattern."""
+    return np.bincount(patterns.inverse, weight, len(patterns.count)).astype(np.float64)
