@@ -27,7 +27,7 @@ from wslog.policy.presets import load_policy
 from wslog.policy.replay import respond
 
 KINDS = ("L0", "L1", "L2", "L3")
-REPEATS = {100: 20, 1_000: 12, 10_000: 8, 100_000: 3}
+REPEATS = {100: 12, 1_000: 8, 10_000: 6, 100_000: 1}
 COLUMNS = ("recovery_ratio", "downtime_p50_s", "downtime_p95_s", "attempt_count_mean", "downtime_mean_s")
 
 WITHOUT_GAP = tuple(name for name in TARGETS if name != "signalr")
@@ -85,7 +85,7 @@ def errors(
     for repeat in range(repeats):
         rng = np.random.default_rng((seed, repeat, count, KINDS.index(kind)))
         first = worlds.first_connects(world, 3 * count, rng)
-        found = estimate(log(kind, world, count, rng), first, rng=rng, replicates=8)
+        found = estimate(log(kind, world, count, rng), first, rng=rng, replicates=4)
         for name, made in predict(found).items():
             for column in COLUMNS:
                 if name == "signalr" and column.startswith("downtime_p"):

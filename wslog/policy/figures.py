@@ -178,7 +178,8 @@ def _figure(
     low, high = _interval(name, points[name], table, estimate, deviations[name])
     # what fewer assumptions say outweighs what more of them say
     value = float(np.clip(points[name], shown.low, shown.high))
-    low, high = low + value - points[name], high + value - points[name]
+    top = 1.0 if name in RATIOS else estimate.horizon_s if name in QUANTILES else np.inf
+    low, high = (float(np.clip(end + value - points[name], 0.0, top)) for end in (low, high))
     narrow = max(0.02 * abs(value), (high - low) / 2)
     left = next((r for r in rungs if r.name == "leaving"), None)
     first, last = rungs[0], next(r for r in reversed(rungs) if r.name != "leaving")
