@@ -30,7 +30,7 @@ ASSUMPTIONS = {
     "chance": "reconnects fail by chance as often as first connects do",
     "polls": "polling and the WebSocket come back together, except where WebSockets are blocked",
     "leaving": "outages that people left ended as late as others",
-    "gaps": "between two attempts, outages end evenly in the logarithm of time",
+    "gaps": "between two attempts, outages end along a smooth curve through what the attempts saw",
 }
 """What each rung of the ladder takes for granted, in order; a figure needs those up to the first rung that pins it down."""
 
