@@ -2,7 +2,8 @@
 
 Worlds whose truth is known (:mod:`tests.policy.worlds`) are logged under one policy; what five others would have done is predicted
 from that log and compared with what they really do there. Printed is the median over repeats of the relative error in percent,
-and its range over the five policies. Log kinds:
+and its range over the five policies (the two quantiles: without SignalR, whose waits make them jump); where a figure is only bounded,
+half the width of the bounds stands for the error. Log kinds:
 
 * L0: the reference client (1, 2, 3 s, then polling), polls not logged
 * L1: the same with the first successful poll, and the last failed one, logged

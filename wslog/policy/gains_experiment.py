@@ -55,7 +55,7 @@ class Experiment:
         what = f"{STATISTICS[self.statistic]} of {quantity}" if self.statistic != "ratio" else quantity
         if self.outages_per_arm is None:
             return f"The {what} is expected to be the same: no experiment would settle which policy is better in it."
-        time = "" if self.weeks is None else f", {self.weeks:.1f} weeks at the outages seen now"
+        time = "" if self.weeks is None else f", {_span(self.weeks)} at the outages seen now"
         change = (
             f"{100 * self.difference:+.2g} percentage points"
             if self.statistic == "ratio"
@@ -169,3 +169,8 @@ def _variance(values: FloatArray, statistic: str) -> float:
     half = min(wide * len(values) ** -0.2, (1 - level) * 0.8)
     low, high = np.quantile(values, [level - half, level + half])
     return float(level * (1 - level) * (float(high - low) / (2 * half)) ** 2)
+
+
+def _span(weeks: float) -> str:
+    """Return a number of weeks in words; nobody waits for more than a few years."""
+    return f"{weeks:.1f} weeks" if weeks <= 156 else "more than three years: not worth running"

@@ -194,7 +194,7 @@ class Spread:
             side > 0 and np.isinf(self.gaps.high_cut_s[-1]) and self.gaps.low_cut_s[-1] <= self.rows.edges_s[at] * 1.001
         ):
             near = len(x) - 1
-        if near == at:
+        if x[near] == x[at]:
             return 0.0
         return float((below[near] - below[at]) / (x[near] - x[at]))
 
