@@ -25,6 +25,7 @@ from wslog.cli.options import (
 from wslog.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_TERMINATED, WslogError
 
 app = typer.Typer(
+    rich_markup_mode=None,  # plain help: importing what draws boxes would take half of the start-up
     name="wslog",
     help="Why do WebSocket connections fail? Reads log dumps of both sides into a Parquet lake, finds the outages, "
     "computes rates with intervals and draws the week.\n\n"
