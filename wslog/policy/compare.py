@@ -41,7 +41,7 @@ class Comparison:
     figures : pandas.DataFrame
         One row per group, ``policy`` and ``figure`` (:data:`wslog.policy.figures.FIGURES`). ``value`` is null where the log
         gives bounds only (``status`` bound) or there is too little evidence (``state`` insufficient). ``ci_low``, ``ci_high``:
-        95 %, sessions resampled. ``bound_low``, ``bound_high``: between what the log cannot tell, whatever lies in its gaps.
+        95 %, from sessions left out. ``bound_low``, ``bound_high``: between what the log cannot tell, whatever lies in its gaps.
         ``assumption``: what an assumed figure takes for granted. ``outage_count``, ``session_count``: evidence;
         ``excluded_count``: outages that are none (:data:`wslog.policy.evidence.EXCLUDED`), weighted.
     ladders : pandas.DataFrame

@@ -51,7 +51,7 @@ class Estimate:
     ladder : dict
         Of each rung of assumptions, the weights at the extremes that it leaves open.
     tail : list of Weights
-        The extremes of what comes after the last look, gaps between looks being filled evenly.
+        The extremes of what comes after the last look, gaps between looks being filled by a smooth curve.
     shown_rung : str
         The rung whose bounds are shown.
     assumptions : dict

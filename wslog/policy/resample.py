@@ -16,7 +16,7 @@ REPLICATES = 30
 
 MOST_REPLICATED = 4_000
 """Outages that one replicate is fitted on. With more, replicates are of a part and their spread is scaled by the root of the
-sizes (m-out-of-n bootstrap)."""
+sizes (as in an m-out-of-n bootstrap)."""
 
 
 def replicate(
