@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from tests.policy import worlds
 from tests.policy.worlds import CELLULAR, WIFI
 from wslog.policy.estimate import estimate
-from wslog.policy.fitting import Settings, edges_with, likely_failure
-from wslog.policy.model import FAILURES, FloatArray, Outages, grid
+from wslog.policy.fitting import Settings, edges_with, likely_failure, part_of
+from wslog.policy.model import FAILURES, FloatArray, IntArray, Outages, grid
 from wslog.policy.npmle import PRIOR_COUNT, FirstConnects, fit, log_uniform
-from wslog.policy.patterns import DEPTH, compress, with_probes
+from wslog.policy.patterns import DEPTH, Patterns, compress, with_probes
 from wslog.policy.support import gaps_of
 
 FAST, TIMEOUT = FAILURES.index("fast"), FAILURES.index("timeout")
@@ -145,8 +145,9 @@ def test_two_attempts_in_one_cell_keep_the_cell() -> None:
     edges = grid(60.0)
     data = outages([[(20.30, False), (20.35, True)]] * 30)
     found = fit(compress(data, edges), edges, prior_count=1e-6, failure_ratio=1e-6, max_steps=200)
-    assert float(found.network.cdf(20.0)) < 0.01
-    assert float(found.network.cdf(20.75)) > 0.99
+    # both are nearest to one edge, which is 1.3 % away at most: the mass is in the two cells of 2.6 % beside it
+    assert float(found.network.cdf(20.3 / 1.04)) < 0.01
+    assert float(found.network.cdf(20.35 * 1.04)) > 0.99
 
 
 def test_slow_handshakes_are_rescued_attempts() -> None:
@@ -209,3 +210,37 @@ def test_weights_count_as_copies() -> None:
     copies = outages([rows[0]] * 3 + [rows[1]] + [rows[2]] * 2)
     one, other = (fit(compress(d, edges), edges, FirstConnects(), failure_ratio=0.01) for d in (heavy, copies))
     assert one.network.weight == pytest.approx(other.network.weight, abs=1e-12)
+
+
+def test_polls_that_never_came_back_say_so() -> None:
+    """Three polls in four found nobody there at 100 s: that the rest came back within 10 s says nothing about them."""
+    rows = [[(1.0, False)]] * 40
+    ok, bad = np.full(40, np.nan), np.full(40, 100.0)
+    ok[:10], bad[:10] = 10.0, 9.0
+    data = replace(outages(rows), poll_ok_s=ok, poll_failed_s=bad)
+    found = fit(compress(data, grid()), grid(), failure_ratio=0.02, prior_count=1e-3)
+    # an edge is 1.3 % away at most, so within (9, 10] widened by that
+    assert float(found.network.cdf(8.8)) < 0.01
+    assert float(found.network.cdf(10.3)) == pytest.approx(0.25, abs=0.01)
+    assert float(found.network.cdf(98.0)) == pytest.approx(0.25, abs=0.01)
+
+
+def test_a_part_stands_for_all() -> None:
+    rng = np.random.default_rng(4)
+    told = worlds.log_of(worlds.play(WIFI, worlds.full_jitter, 20_000, 80, rng))
+    patterns = compress(told, grid())
+    opened = np.where(patterns.is_ok, patterns.cuts[:, 0], len(grid()))
+
+    def below(part: Patterns, edge: int) -> float:
+        return float(part.count[opened_of(part) <= edge].sum() / part.count.sum())
+
+    def opened_of(part: Patterns) -> IntArray:
+        return np.where(part.is_ok, part.cuts[:, 0], len(grid()))
+
+    part = part_of(patterns, 2_000, rng)
+    assert len(part.count) <= 2_000
+    # worth more than the patterns it has, since the frequent ones are all there, and less than all outages
+    assert len(part.count) < part.count.sum() < 20_000
+    for edge in np.quantile(opened, [0.1, 0.5, 0.9]).astype(int):
+        # three standard errors of a share among 2,000
+        assert below(part, edge) == pytest.approx(below(patterns, edge), abs=0.034)

@@ -19,7 +19,7 @@ from wslog.policy.fitting import (
     weights_of,
 )
 from wslog.policy.model import FAILURES, Distribution, FloatArray, Outages, grid
-from wslog.policy.npmle import PRIOR_COUNT, FirstConnects, Fit, log_uniform
+from wslog.policy.npmle import PRIOR_COUNT, FirstConnects, Fit, log_uniform, parts
 from wslog.policy.patterns import CERTAIN, compress, with_probes
 from wslog.policy.replay import Conditions, Rows, rows_for
 from wslog.policy.resample import REPLICATES, replicate
@@ -130,30 +130,36 @@ def estimate(
             first = FirstConnects(np.eye(len(FAILURES))[1] * first.failed.sum(), first.opened)
     bare = replace(seen, poll_ok_s=np.full(len(seen), np.nan), poll_failed_s=np.full(len(seen), np.nan))
     last_s = max(900.0, horizon_s)
-    gaps, bare_gaps = gaps_of(looks_of(seen, True), last_s), gaps_of(looks_of(bare, True), last_s)
+    has_polls = not (np.isnan(seen.poll_ok_s) & np.isnan(seen.poll_failed_s)).all()
+    gaps = gaps_of(looks_of(seen, True), last_s)
+    bare_gaps = gaps_of(looks_of(bare, False), last_s) if has_polls else gaps
     edges = edges_with(grid(last_s), gaps, bare_gaps)
     weight = log_uniform(edges) if prior is None else np.append(np.diff(prior.cdf(edges)), prior.never)
     seen = replace(seen, start_s=gaps.drawn_together(seen.start_s))
-    bare = replace(bare, start_s=bare_gaps.drawn_together(bare.start_s))
-    patterns = compress(seen, edges)
+    bare = replace(bare, start_s=bare_gaps.drawn_together(bare.start_s)) if has_polls else seen
+    cuts = np.concatenate((gaps.cuts_s, bare_gaps.cuts_s))
+    patterns = compress(seen, edges, cuts)
     settings = Settings(edges, first or FirstConnects(), weight, PRIOR_COUNT)
     if prior is not None:
         settings = pooled(settings, gaps, patterns, outages, rng)
-    bare_patterns = compress(bare, edges) if patterns.has_polls else patterns
+    bare_patterns = compress(bare, edges, cuts) if has_polls else patterns
     likeliest, kept = likely_failure(settings, bare_patterns, None, rng)
     if not settings.has_first:
         settings = replace(settings, failure_ratio=likeliest)
     whole = settings.fit_all(patterns, rng)
-    without = settings.fit_all(bare_patterns, rng) if patterns.has_polls else whole
+    without = settings.fit_all(bare_patterns, rng) if has_polls else whole
     points = np.concatenate((gaps.points_s, bare_gaps.points_s))
-    rows = rows_for(edges, horizon_s, points, np.concatenate((gaps.cuts_s, bare_gaps.cuts_s)))
+    rows = rows_for(edges, horizon_s, points, cuts)
     spread, bare_spread = Spread(edges, rows, gaps, 0), Spread(edges, rows, bare_gaps, len(gaps.points_s))
     weights = weights_of(whole, spread)
-    ladder = {"free": any_failure(settings, bare_patterns, without, bare_spread, kept, rng)}
+    made = parts(patterns, whole)
+    bare_made = parts(bare_patterns, without) if has_polls else made
+    base = extremes(without, bare_made, bare_spread)
+    ladder = {"free": any_failure(settings, bare_patterns, without, base, bare_spread, kept, rng)}
     if settings.has_first:
-        ladder["chance"] = extremes(without, bare_patterns, bare_spread)
-    if patterns.has_polls:
-        ladder["polls"] = extremes(whole, patterns, spread)
+        ladder["chance"] = base
+    if has_polls:
+        ladder["polls"] = extremes(whole, made, spread)
     if refusal:
         ladder["leaving"] = [weights_of(as_if_left(settings, seen, whole, back), spread) for back in (True, False)]
     moved, moved_failure = replicate(settings, patterns, outages, whole, spread, replicates, rng)
@@ -165,7 +171,7 @@ def estimate(
         conditions=conditions,
         weights=weights,
         ladder=ladder,
-        tail=extremes(whole, patterns, spread, only_last=True),
+        tail=extremes(whole, made, spread, only_last=True),
         shown_rung="chance" if settings.has_first else "free",
         assumptions=ASSUMPTIONS,
         replicate_rows=moved,

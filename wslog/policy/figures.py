@@ -80,6 +80,7 @@ class _Table:
             ]
         )
         self._ratio: dict[float, FloatArray] = {}
+        self._means: dict[float, FloatArray] = {}
 
     def ratio(self, failure_ratio: float) -> FloatArray:
         """Return (n,) weights of the replays under a chance of failure; they sum to 1 in each row."""
@@ -89,11 +90,16 @@ class _Table:
             self._ratio[failure_ratio] = lr / total[self.response.row]
         return self._ratio[failure_ratio]
 
-    def means(self, failure_ratio: float, values: FloatArray | None = None) -> FloatArray:
-        """Return (values, rows) means."""
+    def means(self, failure_ratio: float) -> FloatArray:
+        """Return (values, rows) means of each row's replays."""
+        if failure_ratio not in self._means:
+            self._means[failure_ratio] = self.means_of(self.values, failure_ratio)
+        return self._means[failure_ratio]
+
+    def means_of(self, values: FloatArray, failure_ratio: float) -> FloatArray:
+        """Return the (values, rows) means of other (values, n) arrays."""
         share = self.ratio(failure_ratio)
-        chosen = self.values if values is None else values
-        return np.stack([np.bincount(self.response.row, v * share, self.rows) for v in chosen])
+        return np.stack([np.bincount(self.response.row, v * share, self.rows) for v in values])
 
     def quantile(self, weight: FloatArray, failure_ratio: float, level: float) -> float:
         """Return the quantile of the downtime under row weights."""
@@ -130,7 +136,7 @@ def curve(estimate: Estimate, response: Response, at_s: FloatArray) -> FloatArra
 
 
 def _points(table: _Table, weights: Weights, estimate: Estimate) -> dict[str, float]:
-    means = table.means(weights.failure_ratio)
+    means = table.means(weights.failure_ratio).copy()
     means[2] = _served(means[2], weights, estimate, table.response.horizon_s)
     found = dict(zip(MEANS, (means @ weights.row).tolist(), strict=True))
     for name, level in QUANTILES.items():
@@ -157,8 +163,8 @@ def _deviations(table: _Table, estimate: Estimate) -> dict[str, FloatArray]:
         ]
     )
     values = np.concatenate((table.values, indicator))
-    slope = (table.means(high, values) - table.means(low, values)) @ estimate.weights.row / (high - low)
-    means = table.means(p, values)
+    slope = (table.means_of(values, high) - table.means_of(values, low)) @ estimate.weights.row / (high - low)
+    means = table.means_of(values, p)
     means[2] = _served(means[2], estimate.weights, estimate, table.response.horizon_s)
     moved = estimate.replicate_rows @ means.T + estimate.replicate_failure[:, None] * slope
     return dict(zip((*MEANS, *QUANTILES), moved.T, strict=True))

@@ -8,12 +8,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from wslog.policy.model import FloatArray, Outages
-from wslog.policy.npmle import FirstConnects, Fit, fit, log_likelihood, log_uniform, parts
+from wslog.policy.npmle import FirstConnects, Fit, Parts, fit, log_likelihood, log_uniform, parts
 from wslog.policy.patterns import CERTAIN, Patterns, compress, edge_of
 from wslog.policy.support import Gaps, Spread
 
-STEPS, POLISH_STEPS, REPLICATE_STEPS, PROFILE_STEPS = 300, 9, 30, 60
-"""EM steps at most: of a full fit, of one that starts from a part's, of a replicate, of a fit with a held chance of failure."""
+STEPS, PART_STEPS, REPLICATE_STEPS, PROFILE_STEPS = 300, 90, 30, 60
+"""EM steps at most: of a full fit, of a part's, of a replicate, of a fit with a held chance of failure."""
+
+POLISH_STEPS, POLISH_WORK = 9, 4_000_000
+"""Steps of a fit that starts from a part's: as many as patterns times steps allow, but at least so many."""
 
 GAP = 2e-4
 """Nats per outage that a fit may stay below the optimum."""
@@ -34,8 +37,8 @@ takes as much as that many outages say."""
 
 MOST_PROFILED = 3_000
 
-MOST_FITTED = 20_000
-"""Distinct patterns that are fitted to the end; with more, a part is, and the whole only polishes it."""
+MOST_FITTED, PART = 20_000, 10_000
+"""Distinct patterns that are fitted to the end; with more, a part of them is, and the whole only polishes it."""
 
 FAILURE_GRID = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.09, 0.13, 0.18, 0.25, 0.35, 0.5)
 
@@ -89,16 +92,25 @@ class Settings:
         count = len(patterns.count)
         if count <= MOST_FITTED:
             return self.fit(patterns, STEPS)
-        part = self.fit(part_of(patterns, MOST_FITTED, rng), STEPS)
-        return self.fit(patterns, POLISH_STEPS, part)
+        part = self.fit(part_of(patterns, PART, rng), PART_STEPS)
+        return self.fit(patterns, max(POLISH_STEPS, POLISH_WORK // count), part)
 
 
 def part_of(patterns: Patterns, count: int, rng: np.random.Generator) -> Patterns:
+    """Return about ``count`` patterns that stand for all: frequent ones always, of the rest each as likely as it is frequent.
+
+    Systematic sampling; a pattern's weight goes with its count over its chance to be taken (Horvitz and Thompson, J. Am. Stat.
+    Assoc. 47 (1952) 663-685). Weights sum to as many outages as the part is worth (Kish, Survey Sampling, 1965).
+    """
     if len(patterns.count) <= count:
         return patterns
-    picked = patterns.picked(np.sort(rng.choice(len(patterns.count), count, replace=False)))
-    share = float(picked.count.sum() / patterns.count.sum())
-    return replace(picked, older=patterns.older * share)
+    chance = np.minimum(1.0, patterns.count * (count / patterns.count.sum()))
+    passed = np.floor(np.cumsum(chance) + rng.random())
+    at = np.flatnonzero(np.diff(passed, prepend=0.0) > 0)
+    weight = patterns.count[at] / chance[at]
+    worth = float(weight.sum() ** 2 / (weight / chance[at]).sum())
+    share = worth / float(patterns.count.sum())
+    return replace(patterns.picked(at), count=weight * (worth / weight.sum()), older=patterns.older * share)
 
 
 def edges_with(base_s: FloatArray, *gaps: Gaps) -> FloatArray:
@@ -137,9 +149,9 @@ def weights_of(found: Fit, spread: Spread, network: FloatArray | None = None) ->
     return Weights(row, found.chance.failure_ratio, _blocked_share(found, row, spread))
 
 
-def extremes(found: Fit, patterns: Patterns, spread: Spread, only_last: bool = False) -> list[Weights]:
+def extremes(found: Fit, made: Parts, spread: Spread, only_last: bool = False) -> list[Weights]:
     """Return the weights at both ends of the gaps; without polls, also with a network that stayed away altogether."""
-    made, network = parts(patterns, found), network_weights(found)
+    network = network_weights(found)
     left, right = (
         weights_of(found, spread, spread.pushed(network, made, side, only_last)) for side in ("left", "right")
     )
@@ -161,18 +173,23 @@ def likely_failure(
 
 
 def any_failure(
-    settings: Settings, patterns: Patterns, found: Fit, spread: Spread, kept: list[float], rng: np.random.Generator
-) -> list[Weights]:
-    """Return the extremes with any chance of failure that the outages themselves do not rule out."""
+    settings: Settings, patterns: Patterns, found: Fit, base: list[Weights], spread: Spread, kept: list[float],
+    rng: np.random.Generator,
+) -> list[Weights]:  # fmt: skip
+    """Return the extremes, of which ``base`` are the estimate's, with any chance of failure that the outages do not rule out."""
     here = found.chance.failure_ratio
     others = sorted({kept[0], kept[-1]} - {here})
-    base = extremes(found, patterns, spread)
     # of very many patterns a part tells how much the chance of failure matters
     part = part_of(patterns, MOST_PROFILED, rng)
-    near = base if part is patterns else extremes(settings.fit(part, STEPS, found, failure_ratio=here), part, spread)
+
+    def sides_at(p: float) -> list[Weights]:
+        one = settings.fit(part, PART_STEPS, found, failure_ratio=p)
+        return extremes(one, parts(part, one), spread)
+
+    near = base if part is patterns else sides_at(here)
     sides = list(base)
     for p in others:
-        moved = extremes(settings.fit(part, STEPS, found, failure_ratio=p), part, spread)
+        moved = sides_at(p)
         sides += [
             replace(there, row=np.maximum(mine.row + there.row - here_row.row, 0.0))
             for mine, there, here_row in zip(base, moved, near, strict=True)

@@ -28,9 +28,8 @@ FIRST_S = 0.01
 
 
 def grid(horizon_s: float = 900.0) -> FloatArray:
-    """Return the cell edges in seconds: 0, then 2.6 % steps from 10 ms to 10 s, then 0.25 s steps up to ``horizon_s``."""
-    early = np.geomspace(FIRST_S, 10.0, 268)
-    return np.concatenate(([0.0], early, np.arange(10.25, horizon_s + 1e-9, 0.25)))
+    """Return the cell edges in seconds: 0, then 2.6 % steps from 10 ms to ``horizon_s``."""
+    return np.append(0.0, np.geomspace(FIRST_S, horizon_s, round(float(np.log(horizon_s / FIRST_S)) / 0.0259) + 1))
 
 
 @dataclass(frozen=True)

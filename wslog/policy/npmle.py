@@ -152,7 +152,7 @@ class _Problem:
         self.has_polls = patterns.has_polls
         self.poll_low = np.maximum(patterns.poll_low, 0)
         self.poll_high = np.where(patterns.poll_high >= 0, patterns.poll_high, self.size)
-        high = np.minimum(high, self.size)
+        high = np.minimum(high, np.where(patterns.is_ok, self.size - 1, self.size)[:, None])
         if self.has_polls:
             low, high = np.maximum(low, self.poll_low[:, None]), np.minimum(high, self.poll_high[:, None])
         high = np.maximum(high, low)

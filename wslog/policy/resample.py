@@ -33,14 +33,19 @@ def replicate(
     Jackknife over random groups of sessions (Shao and Tu, The Jackknife and Bootstrap, 1995, section 5.4): where a few sessions
     hold the long outages it errs on the safe side, a bootstrap on the other (Efron and Stein, Ann. Statist. 9 (1981) 586-596).
     """
-    session = outages.sessions
+    session, weight, inverse, part_ratio = outages.sessions, outages.weight, patterns.inverse, 1.0
     sessions = int(session.max()) + 1
-    weight, part_ratio = outages.weight, 1.0
     if len(outages) > MOST_REPLICATED:
         keep = rng.random(sessions) < MOST_REPLICATED / len(outages)
-        weight, part_ratio = np.where(keep[session], weight, 0.0), float(keep.mean())
-    used = np.flatnonzero(_counts(patterns, weight) > 0)
-    base = replace(patterns.picked(used), count=_counts(patterns, weight)[used], older=patterns.older * part_ratio)
+        part_ratio = float(keep.mean())
+        at = np.flatnonzero(keep[session])
+        session, weight, inverse = session[at], weight[at], inverse[at]
+    used, place = np.unique(inverse, return_inverse=True)
+
+    def counted(weights: FloatArray) -> FloatArray:
+        return np.bincount(place, weights, len(used)).astype(np.float64)
+
+    base = replace(patterns.picked(used), count=counted(weight), older=patterns.older * part_ratio)
     known = replace(settings, first=settings.first.scaled(part_ratio))
     center = known.fit(base, STEPS, found) if part_ratio < 1 else found
     still = known.fit(base, REPLICATE_STEPS, center)
@@ -50,7 +55,7 @@ def replicate(
     for r in range(groups):
         kept = np.where(group == r, 0.0, weight)
         share = float(kept.sum() / weight.sum())
-        fewer = replace(base, count=_counts(patterns, kept)[used], older=base.older * share)
+        fewer = replace(base, count=counted(kept), older=base.older * share)
         one = replace(known, first=known.first.scaled(share)).fit(fewer, REPLICATE_STEPS, center)
         rows[r] = rows_of(one, spread)
         failures[r] = one.chance.failure_ratio
@@ -65,8 +70,3 @@ def replicate(
         rows[groups] = (rows_of(other, spread) - rows_of(still, spread)) * np.sqrt(groups + 1)
         failures[groups] = error * np.sqrt(groups + 1)
     return rows, failures
-
-
-def _counts(patterns: Patterns, weight: FloatArray) -> FloatArray:
-    """Return the (u,) weighted outages of each pattern."""
-    return np.bincount(patterns.inverse, weight, len(patterns.count)).astype(np.float64)

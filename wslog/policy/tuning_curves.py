@@ -53,12 +53,12 @@ def recovery(estimate: Estimate, response: Response, at_s: FloatArray) -> Bands:
     def back(weights: Weights) -> FloatArray:
         p = weights.failure_ratio
         if p not in means:
-            means[p] = table.means(p, is_back)
+            means[p] = table.means_of(is_back, p)
         return np.asarray(means[p] @ weights.row, np.float64)
 
     p = estimate.weights.failure_ratio
     low_p, high_p = max(p - 0.005, 1e-4), p + 0.005
-    slope = (table.means(high_p, is_back) - table.means(low_p, is_back)) @ estimate.weights.row / (high_p - low_p)
+    slope = (table.means_of(is_back, high_p) - table.means_of(is_back, low_p)) @ estimate.weights.row / (high_p - low_p)
     back(estimate.weights)
     moved = estimate.replicate_rows @ means[p].T + estimate.replicate_failure[:, None] * slope
     return _banded(estimate, back, np.sqrt(np.mean(moved**2, axis=0)))
