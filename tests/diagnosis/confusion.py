@@ -37,7 +37,7 @@ def outages(folder: Path, found: Diagnosis, only_client: bool = False) -> pd.Dat
         found.attempts[["attempt_id", "cause", "confidence"]], left_on="episode_id", right_on="attempt_id"
     )
     truth = pd.read_parquet(folder / "sim/truth_episodes.parquet")
-    truth["true_cause"] = truth["cause"].astype(str).replace({"random_drop": "unexplained"})
+    truth["true_cause"] = truth["cause"].astype(str).replace(SAME)
     truth["is_evident"] = truth["is_evident_to_client" if only_client else "is_evident"]
     # logs tell whole milliseconds, by the device's clock
     told = truth["started_at"] + pd.to_timedelta(truth["clock_offset_s"], unit="s")
@@ -46,6 +46,37 @@ def outages(folder: Path, found: Diagnosis, only_client: bool = False) -> pd.Dat
     both = truth[["session_id", "at_ms", "true_cause", "is_evident"]].merge(episodes, on=["session_id", "at_ms"])
     assert len(both) == len(truth) == len(episodes)
     return both
+
+
+SAME = {"random_drop": "unexplained", "certificate_expired": "tls_or_clock"}
+"""What a diagnosis can call the causes that only the simulator has words for."""
+
+
+def found_outages(folder: Path, found: Diagnosis, only_client: bool = False) -> pd.DataFrame:
+    """Return one row per outage that was found in a messy world's logs, and one per true outage that was not.
+
+    Joined by the connection that began it. ``true_cause`` is why that connection failed or was lost, ``nothing`` when it did not: lost
+    lines make outages that were none. ``cause`` is ``not_found`` for outages that the lines left do not show.
+    """
+    lake = wslog.open_lake(folder / ("client_lake" if only_client else "lake"))
+    client = lake.attempts().query("side == 'client'")[["attempt_id", "connection_id", "evidence"]]
+    said = lake.episodes()[["episode_id", "session_id", "trigger_outcome", "end", "network_type"]].merge(
+        client, left_on="episode_id", right_on="attempt_id", how="left"
+    )
+    said = said.merge(found.attempts[["attempt_id", "cause", "confidence", "rule_ids"]], on="attempt_id", how="left")
+    said["cause"] = said["cause"].fillna("unexplained")
+    attempts = pd.read_parquet(folder / "sim/truth_attempts.parquet")[["connection_id", "cause", "outcome"]]
+    attempts = attempts.rename(columns={"cause": "true_cause", "outcome": "true_outcome"})
+    episodes = pd.read_parquet(folder / "sim/truth_episodes.parquet").query("is_visible")
+    evident = episodes[["trigger_connection_id", "cause"]].rename(columns={"cause": "began_by"})
+    evident["is_evident"] = episodes["is_evident_to_client" if only_client else "is_evident"]
+    rows = said.merge(attempts, on="connection_id", how="left").merge(
+        evident, left_on="connection_id", right_on="trigger_connection_id", how="outer"
+    )
+    rows["true_cause"] = rows["true_cause"].astype(object).fillna(rows["began_by"].astype(object)).fillna("nothing")
+    rows["true_cause"] = rows["true_cause"].replace(SAME)
+    rows["is_evident"] = rows["is_evident"].fillna(False).astype(bool)
+    return rows.assign(cause=rows["cause"].fillna("not_found"))
 
 
 def matrix(rows: pd.DataFrame) -> pd.DataFrame:
@@ -63,7 +94,7 @@ def scores(rows: pd.DataFrame) -> pd.DataFrame:
         that were given that name (``named``), whether or not the logs held it; ``wrong_name`` the share of the outages whose
         cause the logs do not hold (``hidden``) that were given another name than theirs and ``unexplained``.
     """
-    right, is_named = rows["cause"] == rows["true_cause"], rows["cause"] != "unexplained"
+    right, is_named = rows["cause"] == rows["true_cause"], ~rows["cause"].isin(["unexplained", "not_found"])
     found = {}
     for cause in sorted({*rows["true_cause"], *rows["cause"]}):
         true, said = rows["true_cause"] == cause, rows["cause"] == cause

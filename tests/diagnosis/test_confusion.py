@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.diagnosis.confusion import lake_of, matrix, outages, scores, world
+from tests.diagnosis.confusion import found_outages, lake_of, matrix, outages, scores, world
 from tests.diagnosis.lab import LOGS, RIGHT, lab_lake, lab_pages
 from wslog.diagnosis import CAUSES, diagnose
 
@@ -23,9 +23,18 @@ LEAST = 0.95
 (client log only: 0.96, the precision of blocked_upgrade). The small world here has 50 to 600 outages a cause: a cause whose share
 is 0.98 falls below 0.95 by chance in one of 50 worlds, so the interval's upper end is asked for, not the share."""
 
-WRONG_NAMES = 0.06
-"""Of the outages whose cause the log does not hold, how many get another's name. The most was 5 %: refused handshakes on a network
-that blocks others, in a client log that hides the status."""
+WRONG_NAMES = 0.02
+"""Of the outages whose cause the log does not hold, how many get another's name. Measured over 26,000 outages of three seeds: 0.4 %
+at most; 2 % of the 250 here are five."""
+
+MESSY_LEAST = 0.95
+"""Precision of each name when lines are lost, doubled, late and cut off and clocks are wrong (``heavy``); measured over 26,000
+outages: 0.96 or more. Recall is not promised."""
+
+
+def is_as_precise(row: pd.Series[float], least: float) -> bool:
+    """Say whether a share may be ``least``: none named is no wrong name."""
+    return bool(row["named"] == 0 or row["precision_high"] >= least)
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +122,53 @@ def test_every_scenario_of_the_lab(tmp_path: Path, only_client: bool) -> None:
         set() if only_client else {"refused_403", "bad_gateway_502", "idle_timeout", "backend_down", "backend_restart"}
     )
     assert least <= set(pages.loc[pages["is_right"], "scenario"])
+
+
+@pytest.mark.parametrize("mess", ["light", "heavy"])
+def test_names_stay_right_in_messy_logs(tmp_path: Path, mess: str) -> None:
+    """Lost, doubled, late and cut-off lines, wrong clocks, clients that tell less, three sessions in four: fewer names, no wrong ones."""
+    found = world(tmp_path, 6, 330, mess=mess, sampling=0.75, scenario="everything")
+    rows = found_outages(tmp_path, found)
+    told = scores(rows)
+    print(matrix(rows).to_string(), "\n\n", told.round(3).to_string())
+    assert len(rows) > 800
+    for cause in set(CAUSES) - {"unexplained"}:
+        if cause in told.index:
+            assert is_as_precise(told.loc[cause], MESSY_LEAST), cause
+    evident = rows[rows["is_evident"]]
+    # what is left is still much: 0.93 (light) and 0.73 (heavy) of 7,700 when measured, 0.85 in this small world without carriers
+    assert (evident["cause"] == evident["true_cause"]).mean() > {"light": 0.8, "heavy": 0.55}[mess]
+    random = rows[rows["true_cause"].isin(["unexplained", "nothing"])]
+    is_named = ~random["cause"].isin(["unexplained", "not_found", "page_left"])
+    # a session that was cut off at a loss looks like one whose page was left
+    assert is_named.sum() <= max(1, 0.01 * len(random))
+
+
+def test_a_certificate_that_ends(tmp_path: Path) -> None:
+    """Browsers are told nothing: what happened to the apps at the same time explains them, and the blocked network stays blocked."""
+    words = ["certificate_expired", "blocked_upgrade", "random_drop", "tls_or_clock"]
+    found = world(tmp_path, 7, 700, 1, scenario=words)
+    rows = outages(tmp_path, found)
+    told = scores(rows)
+    print(matrix(rows).to_string(), "\n\n", told.round(3).to_string())
+    for cause in ("tls_or_clock", "blocked_upgrade"):
+        assert told.loc[cause, "evident"] >= 20
+        assert min(told.loc[cause, ["recall_high", "precision_high"]]) >= LEAST, cause
+    spikes = found.findings[found.findings["rule_id"] == "tls_outage"]
+    assert set(spikes["what"].str.extract(r"to (\S+) for")[0]) == {"edge-a.example.com", "edge-b.example.com"}
+
+
+def test_timers_held_back_are_no_bug(tmp_path: Path) -> None:
+    """Hidden pages retry minutes late: said once, of the browser; nobody becomes a client bug for it."""
+    for name, scenario in (
+        ("hidden", ["random_drop", "carrier", "throttled_timers"]),
+        ("shown", ["random_drop", "carrier"]),
+    ):
+        found = world(tmp_path / name, 8, 250, 2, scenario=scenario)
+        told = found.findings[found.findings["rule_id"] == "timers_held_back"]
+        assert len(told) == (name == "hidden")
+        assert "client_bug" not in set(found.attempts["cause"])
+        truth = pd.read_parquet(tmp_path / name / "sim/truth_attempts.parquet")
+        if name == "hidden":
+            # a second late at least is called late; the announced wait is rounded to a microsecond
+            assert told["size"].item() == pytest.approx((truth["held_back_s"] >= 1).sum(), abs=2)

@@ -11,7 +11,7 @@ import pytest
 
 import wslog
 from wslog.api import Lake
-from wslog.simulate import CAUSES, simulate
+from wslog.simulate import CAUSES, ingredients, simulate
 
 CLOCK_MS = 1.0
 """Every log tells times in whole milliseconds, cut off."""
@@ -27,6 +27,7 @@ class World:
     """One simulated world: its truth, and the lake made of its logs."""
 
     def __init__(self, folder: Path, **arguments: Any) -> None:
+        self.folder, self.ingredients = folder / "sim", ingredients(arguments.get("scenario", "all"))
         self.summary = simulate(folder / "sim", **arguments)
         self.report = wslog.ingest(
             [folder / "sim" / "logs"], folder / "lake", nginx_conf=folder / "sim" / "nginx.conf", tz="UTC"
@@ -46,6 +47,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "whole_day": {"users": 230, "days": 1, "start": "2026-11-23", "seed": 7},
     "logs_end_at_noon": {"users": 330, "days": 0.55, "start": "2026-11-25", "seed": 8},
     "over_midnight_sampled": {"users": 90, "days": 3.6, "start": "2026-11-24", "seed": 9, "sampling": 0.7},
+    "everything": {"users": 230, "days": 1, "start": "2026-11-23", "seed": 13, "scenario": "everything"},
     "full_jitter": {"users": 150, "days": 1, "start": "2026-11-23", "seed": 10, "policy": "aws-full-jitter"},
 }
 
@@ -190,8 +192,14 @@ def test_metrics_count_what_happened(world: World) -> None:
     assert counted["excluded_count"] == pytest.approx(weight * unseen.sum())
     episodes = world.episodes[world.episodes["is_visible"]]
     fallback = world.lake.fallback().set_index("metric").loc["fallback_session_rate"]
-    assert fallback["numerator"] == pytest.approx(weight * (episodes["end"] == "fell_back").sum())
+    sessions = pd.read_parquet(world.folder / "truth_sessions.parquet").query("is_visible")
+    kept = sessions[sessions["is_fallback_remembered"]]
+    assert fallback["numerator"] == pytest.approx(weight * ((episodes["end"] == "fell_back").sum() + len(kept)))
     assert fallback["denominator"] == pytest.approx(weight * world.summary.logged_sessions)
+    found = world.lake.fallback().set_index("metric").loc["remembered_fallback_session_rate"]
+    # who begins with polls in the log's first minute may have tried before it: no world here has one
+    assert found["numerator"] == pytest.approx(weight * len(kept))
+    assert (len(kept) > 5) == ("remembered_fallback" in world.ingredients)
 
 
 def test_restarts_are_found_as_herds(tmp_path: Path) -> None:

@@ -311,7 +311,9 @@ def simulate(
     days: Annotated[float, typer.Option("--days", help="How many days.")] = 7.0,
     start: Annotated[str, typer.Option("--start", help="First day (ISO date, UTC).")] = "2026-01-05",
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same bytes.")] = 1,
-    scenario: Annotated[str, typer.Option("--scenario", help="Ingredients (comma list), all or none.")] = "all",
+    scenario: Annotated[
+        str, typer.Option("--scenario", help="Ingredients (comma list), all, everything or none.")
+    ] = "all",
     formats: Annotated[
         str | None, typer.Option("--formats", help="Log formats (comma list); all when not given.")
     ] = None,
@@ -319,6 +321,9 @@ def simulate(
     policy: Annotated[
         str, typer.Option("--policy", help="What the clients do: a name of 'wslog policies', or a TOML file.")
     ] = "linear-3",
+    mess: Annotated[
+        str, typer.Option("--mess", help="Lost, doubled and late lines, wrong clocks: none, light or heavy.")
+    ] = "none",
     output: Annotated[str, typer.Option("--output", "-o", help="table or json.")] = "table",
     json: JsonOption = False,
 ) -> None:
@@ -335,6 +340,7 @@ def simulate(
         formats=formats,
         sampling=sampling,
         policy=policy,
+        mess=mess,
         as_json=choose(output, json, ("table", "json")) == "json",
     )
 

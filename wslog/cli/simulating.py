@@ -22,13 +22,15 @@ def run(
     sampling: float,
     policy: str,
     as_json: bool,
+    mess: str = "none",
 ) -> None:
     """Simulate and print the summary.
 
     Parameters
     ----------
     scenario, formats : str
-        Comma-separated words; ``all`` (scenario) or None (formats) for all of them, ``none`` for a world where nothing fails.
+        Comma-separated words; ``all``, ``everything`` (scenario) or None (formats) for all of them, ``none`` for a world where
+        nothing fails.
 
     Raises
     ------
@@ -42,10 +44,11 @@ def run(
         days=days,
         start=start,
         seed=seed,
-        scenario="all" if scenario == "all" else [] if scenario == "none" else _words(scenario),
+        scenario=[] if scenario == "none" else _words(scenario),
         formats=FORMATS if formats is None else _words(formats),
         sampling=sampling,
         policy=policy,
+        mess=mess,
     )
     if as_json:
         typer.echo(json.dumps(summary.to_dict(), indent=1))

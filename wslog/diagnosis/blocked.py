@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from wslog.diagnosis.direct import answered, page_says
-from wslog.diagnosis.model import BoolArray, Finding, Fired, Observed, among, words
+from wslog.diagnosis.model import BoolArray, Finding, Fired, FloatArray, IntArray, Observed, among, words
 from wslog.diagnosis.tails import benjamini_hochberg, beta_quantile_low, binomial_tail
 
 LEVELS = ("client_prefix", "as_org", "asn", "network_class", "network_type")
@@ -18,11 +18,21 @@ MAX_RATE = 0.05
 MIN_PURITY = 0.5
 SURE_PURITY = 0.95
 MIN_SHARE = 0.1
+FAILED_IN_S = (0.005, 0.02, 0.08, 0.32, 1.3, 5.0)
+"""How fast a session's fastest attempt failed: what never asks a network fails within 5 ms, a server's answer takes as long as
+an open, what is not answered at all takes seconds. Between two of these, sessions are alike."""
+
 """Where fewer are blocked, the network is not: three sessions of one user with an extension are as many."""
 
 
-def detect(seen: Observed) -> Fired:
+def detect(seen: Observed, expired: BoolArray) -> Fired:
     """Return networks where sessions never opened though polling worked, far more often than elsewhere.
+
+    Parameters
+    ----------
+    seen : Observed
+    expired : (cases,) bool array
+        Failed connects at a time when nobody could connect.
 
     Notes
     -----
@@ -30,6 +40,10 @@ def detect(seen: Observed) -> Fired:
     reason (an HTTP status, TLS, the browser's own refusal). For each network with three such sessions or more, a tenth of
     all at least (lower 97.5 % bound): binomial tail of their count at the rate of all other networks (half a session is
     added, so that a rate of 0 is none).
+
+    Extensions and refused logins look the same and are found on every network. How fast the attempts fail tells them apart:
+    among the sessions that failed equally fast (:data:`FAILED_IN_S`), half must be more than the other networks let expect, and
+    either nearly all, or so many that it is what this network does: a tenth of those that look blocked here.
     """
     fired = Fired()
     tried = seen.sessions[(seen.sessions["opened_count"] > 0) | (seen.sessions["failed_count"] >= MIN_TRIED)]
@@ -37,13 +51,16 @@ def detect(seen: Observed) -> Fired:
         return fired
     status, _ = answered(seen)
     key = seen.words("session_key")
-    told = (~np.isnan(status) & (status != 407)) | (seen.words("error_class") == "tls") | (page_says(seen) != "")
+    told = (
+        (~np.isnan(status) & (status != 407)) | (seen.words("error_class") == "tls") | (page_says(seen) != "") | expired
+    )
     explained = set(key[told])
     never = (tried["opened_count"] == 0).to_numpy(dtype=bool)
     polled = (tried["poll_ok_count"] > 0).to_numpy(dtype=bool)
     # where polls fail too, it is not WebSocket that is blocked
     shut = ~polled & (tried["poll_failed_count"] > 0).to_numpy(dtype=bool)
     looks = never & polled & ~tried["session_key"].isin(explained).to_numpy(dtype=bool)
+    speed = _speed(seen, tried)
     tests = _tests(tried, looks)
     q = benjamini_hochberg([test[4] for test in tests])
     taken: set[str] = set()
@@ -52,19 +69,20 @@ def detect(seen: Observed) -> Fired:
         low = beta_quantile_low(hits, inside)
         if q_value > MAX_RATE or share <= 0 or 1 - rate / share < MIN_PURITY or low <= max(rate, MIN_SHARE):
             continue
-        group = (
-            (words(tried, level) == name) & never & ~shut & ~tried["session_key"].isin(explained).to_numpy(dtype=bool)
-        )
+        here = words(tried, level) == name
+        group = here & never & ~shut & ~tried["session_key"].isin(explained).to_numpy(dtype=bool)
+        purity, usual = _purity(speed, looks, here)
+        group &= (purity >= SURE_PURITY) | ((purity >= MIN_PURITY) & (usual >= MIN_SHARE))
         members = set(tried["session_key"][group]) - taken
         if len(members) < MIN_SESSIONS:
             continue
         taken |= members
-        with_polls = set(tried["session_key"][group & polled])
+        with_polls = set(tried["session_key"][group & polled & (purity >= SURE_PURITY)])
         evidence = (
             f"{level}: {hits} of {inside} sessions never opened though polling worked; elsewhere {100 * rate:.2g} %"
         )
         # of the sessions here that look blocked, as many look so for reasons that are found elsewhere too
-        _label(seen, fired, members, with_polls if 1 - rate / share >= SURE_PURITY else set(), evidence)
+        _label(seen, fired, members, with_polls, evidence)
         sure = "high" if low > 0.5 or hits >= 5 else "medium"
         what = f"WebSocket never opens for {hits} of {inside} sessions on {level} {name}, polling works there"
         fired.findings.append(
@@ -81,6 +99,28 @@ def detect(seen: Observed) -> Fired:
             )
         )
     return fired
+
+
+def _speed(seen: Observed, tried: pd.DataFrame) -> IntArray:
+    """Return for each session between which of :data:`FAILED_IN_S` its fastest failure lies; one more where none is known."""
+    took_s = (seen.numbers("ended_us") - seen.numbers("started_us")) / 1e6
+    failed = ~seen.opened & (seen.words("side") == "client") & (took_s >= 0)
+    fastest = pd.Series(took_s[failed]).groupby(seen.words("session_key")[failed]).min()
+    of_session = fastest.reindex(words(tried, "session_key")).to_numpy(dtype=np.float64)
+    return np.where(np.isnan(of_session), len(FAILED_IN_S) + 1, np.searchsorted(FAILED_IN_S, of_session)).astype(
+        np.int64
+    )
+
+
+def _purity(speed: IntArray, looks: BoolArray, here: BoolArray) -> tuple[FloatArray, FloatArray]:
+    """Return for each session, of those here that look blocked and failed as fast, the share beyond what is found elsewhere.
+
+    And their own share of all here that look blocked.
+    """
+    kinds = len(FAILED_IN_S) + 2
+    inside, outside = (np.bincount(speed[looks & where], minlength=kinds) for where in (here, ~here))
+    expected = here.sum() * (outside + 0.5 / kinds) / ((~here).sum() + 1)
+    return (1 - expected / np.maximum(inside, 1))[speed], (inside / max(inside.sum(), 1))[speed]
 
 
 def _tests(tried: pd.DataFrame, looks: BoolArray) -> list[tuple[str, str, int, int, float, float]]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from wslog.diagnosis.handover import BEFORE_S
 from wslog.diagnosis.model import BoolArray, Finding, Fired, FloatArray, Observed, named, numbers, words
+from wslog.diagnosis.moments import Moments
 from wslog.outcomes import STABLE_S
 
 MIN_LOSSES = 10
@@ -16,10 +17,11 @@ MIN_SESSIONS = 10
 MIN_HOURS = 1.0
 MIN_RATIO = 2.0
 SURE_RATIO = 4.0
+BESIDE_S = 120.0
 Z95 = 1.96
 
 
-def detect(seen: Observed, exposure: pd.DataFrame, unexplained: BoolArray) -> Fired:
+def detect(seen: Observed, exposure: pd.DataFrame, unexplained: BoolArray, idle: BoolArray) -> Fired:
     """Return losses on mobile networks when their rate, of losses nothing else explains, is more than twice that elsewhere.
 
     Parameters
@@ -27,7 +29,8 @@ def detect(seen: Observed, exposure: pd.DataFrame, unexplained: BoolArray) -> Fi
     seen : Observed
     exposure : pandas.DataFrame
         Connected seconds by session and kind of network.
-    unexplained : (cases,) bool array
+    unexplained, idle : (cases,) bool arrays
+        Cases that nothing explains yet, and those that an idle timeout does.
 
     Notes
     -----
@@ -40,8 +43,12 @@ def detect(seen: Observed, exposure: pd.DataFrame, unexplained: BoolArray) -> Fi
         np.isin(seen.words("network_type"), ("", "unknown", "other")) & (seen.words("network_class") == "mobile")
     )
     lost = (seen.words("side") == "client") & (seen.words("outcome") == "dropped") & seen.opened & unexplained
-    # an open that dies at once is another failing
-    lost &= ~(seen.numbers("lifetime_s") < STABLE_S)
+    # an open that dies at once is another failing, and so is what the service's log says that the server ended
+    lost &= ~(seen.numbers("lifetime_s") < STABLE_S) & (seen.words("peer_ended_by") != "server")
+    lost &= ~_beside_short_opens(seen, lost)
+    if (idle & (seen.words("side") == "client")).any():
+        # where connections end for their silence, one whose silence is not told may be such an end
+        lost &= ~np.isnan(seen.numbers("silence_s"))
     is_mobile = (words(exposure, "network_type") == "cellular") | (
         np.isin(words(exposure, "network_type"), ("", "unknown", "other"))
         & (words(exposure, "network_class") == "mobile")
@@ -66,6 +73,16 @@ def detect(seen: Observed, exposure: pd.DataFrame, unexplained: BoolArray) -> Fi
     what = f"mobile networks lose connections {ratio:.1f} times as often as others: {int(mask.sum())} losses"
     fired.findings.append(Finding("carrier_rate", what, int(mask.sum()), sessions, text, sure, statistic=ratio))
     return fired
+
+
+def _beside_short_opens(seen: Observed, mask: BoolArray) -> BoolArray:
+    """Return which losses have an open of their session that died at once within two minutes: the path is not what failed."""
+    at = seen.numbers("at_us")
+    short = seen.opened & (seen.numbers("lifetime_s") < STABLE_S) & ~np.isnan(at) & (seen.words("session_key") != "")
+    if not short.any():
+        return np.zeros(len(mask), dtype=bool)
+    opens = Moments(seen.words("session_key")[short], at[short], seen.words("session_key"))
+    return opens.any_between(mask, at / 1e6 - BESIDE_S, at / 1e6 + BESIDE_S)
 
 
 def _rate(seen: Observed, mask: BoolArray, exposure: pd.DataFrame) -> tuple[float, float] | None:

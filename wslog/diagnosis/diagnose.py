@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from wslog.diagnosis import blocked, carrier, clock, direct, handover, herds, idle, patterns, sleep
+from wslog.diagnosis import blocked, carrier, clock, direct, expired, handover, herds, idle, patterns, sleep, throttled
 from wslog.diagnosis.herd_measures import measure
 from wslog.diagnosis.limits import limits
 from wslog.diagnosis.model import FINDING_COLUMNS, Finding, Herd, Hits, Observed, named
@@ -131,9 +131,8 @@ def diagnose(
 
 def observe(engine: Engine, selection: Selection) -> Observed:
     """Read what the detectors look at."""
-    names = ("cases", "moves", "sessions", "totals", "clocks")
-    cases, moves, sessions, totals, clocks = (engine.run(f"diagnosis/{n}", "attempts", selection) for n in names)
-    return Observed(cases, moves, sessions, totals, clocks)
+    names = ("cases", "moves", "sessions", "totals", "clocks", "opens", "waits")
+    return Observed(**{name: engine.run(f"diagnosis/{name}", "attempts", selection) for name in names})
 
 
 def look(seen: Observed, exposure: pd.DataFrame) -> tuple[list[Hits], list[Finding], list[Herd]]:
@@ -142,26 +141,26 @@ def look(seen: Observed, exposure: pd.DataFrame) -> tuple[list[Hits], list[Findi
     findings: list[Finding] = []
     if seen.cases.empty:
         return hits, findings, []
-    together = herds.detect(seen)
-    in_herd = np.zeros(len(seen.cases), dtype=bool)
-    for hit in together.hits:
-        in_herd[hit.at] = True
+    count = len(seen.cases)
+    together, ended = herds.detect(seen), expired.detect(seen)
     first = (
         direct.detect(seen),
         clock.detect(seen),
         together,
-        blocked.detect(seen),
-        idle.detect(seen, in_herd),
+        ended,
+        blocked.detect(seen, ended.named(count)),
+        idle.detect(seen, together.named(count)),
         handover.detect(seen),
         sleep.detect(seen),
         patterns.flapping(seen),
         patterns.last_words(seen),
+        throttled.detect(seen),
     )
     for fired in first:
         hits += fired.hits
         findings += fired.findings
     causes, _ = _first_causes(seen, hits)
-    late = carrier.detect(seen, exposure, causes == "")
+    late = carrier.detect(seen, exposure, causes == "", causes == "idle_timeout")
     hits, findings = hits + late.hits, findings + late.findings
     # a connection's other view first, then what began an outage that was explained so
     for _ in range(2):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
-from wslog.diagnosis.model import BoolArray, Finding, Fired, FloatArray, IntArray, Observed, named, numbers, words
+from wslog.diagnosis.model import Finding, Fired, Observed, named, numbers, words
+from wslog.diagnosis.moments import Moments
 from wslog.diagnosis.tails import binomial_tail
 
 BEFORE_S, AFTER_S = 5.0, 2.0
@@ -31,7 +31,7 @@ def detect(seen: Observed) -> Fired:
     able = (seen.words("side") == "client") & ~np.isnan(at) & np.isin(seen.words("outcome"), LOSSES)
     if not able.any() or seen.moves.empty:
         return fired
-    moves = Moves(seen)
+    moves = Moments(words(seen.moves, "session_key"), numbers(seen.moves, "at_us"), seen.words("session_key"))
     at_loss = moves.any_between(able, at - BEFORE_S, at + AFTER_S)
     is_pair = able & seen.opened & (seen.numbers("lifetime_s") >= CONTROL_S + BEFORE_S)
     shift = at - CONTROL_S
@@ -63,41 +63,3 @@ def detect(seen: Observed) -> Fired:
             )
         )  # fmt: skip
     return fired
-
-
-class Moves:
-    """When each session came to another network, in one sorted array of (session, time)."""
-
-    def __init__(self, seen: Observed) -> None:
-        keys, at = words(seen.moves, "session_key"), numbers(seen.moves, "at_us")
-        self.codes, names = pd.factorize(keys)
-        self.of_case = pd.Index(names).get_indexer(pd.Index(seen.words("session_key"), dtype=object))
-        self.base_us, self.width = float(at.min()), int(at.max() - at.min()) // 1000 + 2
-        self.ordered = np.sort(self._place(self.codes, at / 1e6))
-
-    def _place(self, codes: IntArray, at_s: FloatArray) -> IntArray:
-        """Return one whole number for session and time, in ms from the first move on (both fit: sessions x years in ms)."""
-        ms = np.clip(np.floor((at_s * 1e6 - self.base_us) / 1e3), -1, self.width - 2) + 1
-        return codes.astype(np.int64) * self.width + ms.astype(np.int64)
-
-    def any_between(self, mask: BoolArray, low_s: FloatArray, high_s: FloatArray) -> BoolArray:
-        """Return which of the cases in ``mask`` have a move of their session in [low_s, high_s]."""
-        found = np.zeros(len(mask), dtype=bool)
-        at = np.flatnonzero(mask & (self.of_case >= 0))
-        low, high = (self._place(self.of_case[at], edge[at]) for edge in (low_s, high_s))
-        found[at] = np.searchsorted(self.ordered, low) < np.searchsorted(self.ordered, high, "right")
-        return found
-
-    def nearest_s(self, mask: BoolArray, at_s: FloatArray) -> FloatArray:
-        """Return the time from each case to its session's nearest move, NaN outside ``mask``."""
-        gap = np.full(len(mask), np.nan)
-        at = np.flatnonzero(mask)
-        here = self._place(self.of_case[at], at_s[at])
-        after = np.searchsorted(self.ordered, here)
-        size = len(self.ordered)
-        choices = np.stack([self.ordered[np.clip(after + step, 0, size - 1)] for step in (-1, 0)])
-        # a move of another session is no neighbour
-        away = np.where(choices // self.width == self.of_case[at], choices - here, np.iinfo(np.int64).max // 2)
-        best = np.abs(away).argmin(axis=0)
-        gap[at] = away[best, np.arange(len(at))] / 1e3
-        return gap

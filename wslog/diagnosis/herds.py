@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from wslog.diagnosis.direct import answered
+from wslog.diagnosis.idle import AGREE_S, late_s
 from wslog.diagnosis.model import (
     BoolArray,
     Finding,
@@ -44,6 +45,7 @@ class Burst:
 
     from_s: float
     until_s: float
+    count: int
     chance: float
     usual: float
     is_known: bool
@@ -52,7 +54,7 @@ class Burst:
 def detect(seen: Observed) -> Fired:
     """Return herds of lost connections and what failed in their wake."""
     fired = Fired()
-    at, place = seen.numbers("at_us"), places(seen.cases)
+    at, place = times(seen), places(seen.cases)
     # a session that loses one open after the other counts for itself, not for a herd
     flaps = seen.flags("is_flapping") & (seen.numbers("lifetime_s") < STABLE_S)
     lost = seen.opened & ~np.isnan(at) & ~flaps
@@ -60,27 +62,31 @@ def detect(seen: Observed) -> Fired:
     failed_alike = ~seen.opened & ((status >= 500) | (seen.words("error_class") == "refused"))
     for name in sorted(set(place[lost])):
         here = np.flatnonzero(lost & (place == name)).astype(np.int64)
-        for herd in herds_of(seen, here[np.argsort(at[here], kind="stable")]):
+        for herd in herds_of(seen, here[np.argsort(at[here], kind="stable")], at):
             wake = _wake(herd, at, failed_alike & (place == name))
             _tell(seen, fired, "herd_loss", herd, wake)
             fired.herds.append(herd)
-    told = _told(seen, fired)
+    told = fired.named(len(seen.cases))
     _other_view(seen, fired, told & ~failed_alike, "herd_loss")
     _other_view(seen, fired, told & failed_alike, "herd_refusal")
-    told = _told(seen, fired)
+    told = fired.named(len(seen.cases))
     for name in sorted(set(place[failed_alike])):
         # servers that are away refuse everybody, whether or not the log also tells who was lost
         here = np.flatnonzero(failed_alike & ~told & (place == name) & ~np.isnan(at)).astype(np.int64)
-        for herd in herds_of(seen, here[np.argsort(at[here], kind="stable")]):
+        for herd in herds_of(seen, here[np.argsort(at[here], kind="stable")], at):
             _tell(seen, fired, "herd_refusal", herd, _NOBODY)
     return fired
 
 
-def _told(seen: Observed, fired: Fired) -> BoolArray:
-    mask = np.zeros(len(seen.cases), dtype=bool)
-    for hit in fired.hits:
-        mask[hit.at] = True
-    return mask
+def times(seen: Observed) -> FloatArray:
+    """Return when each case ended, in µs: by the one clock of the service where its log has the same connection.
+
+    Clients' clocks differ by seconds and minutes, and would tear a herd apart. Only of refusals, and of ends that both sides
+    noticed at once (the connection's length is the same to both): who slept through a restart came back from sleep.
+    """
+    own, peer = seen.numbers("at_us"), seen.numbers("peer_ended_us")
+    at_once = (np.abs(late_s(seen)) <= AGREE_S) | (~seen.opened & (seen.numbers("peer_status") >= 200))
+    return np.where((seen.words("side") == "client") & ~np.isnan(peer) & at_once, peer, own)
 
 
 def _other_view(seen: Observed, fired: Fired, told: BoolArray, rule_id: str) -> None:
@@ -90,7 +96,7 @@ def _other_view(seen: Observed, fired: Fired, told: BoolArray, rule_id: str) -> 
     fired.hit(rule_id, mask, "high", ["the other side's log shows it in a herd"] * int(mask.sum()))
 
 
-def herds_of(seen: Observed, order: IntArray) -> list[Herd]:
+def herds_of(seen: Observed, order: IntArray, at_us: FloatArray) -> list[Herd]:
     """Return the herds among losses of one host.
 
     Parameters
@@ -98,20 +104,24 @@ def herds_of(seen: Observed, order: IntArray) -> list[Herd]:
     seen : Observed
     order : int array
         Positions of the losses, in order of time.
+    at_us : (cases,) array
+        When each case ended.
 
     Notes
     -----
-    For every loss and every window of 1, 3 and 10 s that begins with it: distinct sessions in the window against the mean
-    of the ten minutes around it (without the window), tail of a negative binomial count. Its dispersion is that of the
-    log's own 10 s counts below their 99.5 % point, so that the herds do not hide themselves. Bonferroni over the windows
-    that fit into the log.
+    For every loss and every window of 1, 3 and 10 s that begins with it: sessions in the window (losses of one session within
+    10 s count once) against the mean of the ten minutes around it (without the window), tail of a negative binomial count. Its
+    dispersion is that of the log's own 10 s counts below their 99.5 % point, so that the herds do not hide themselves. Of windows
+    of one width that overlap, the fullest is tested. Bonferroni over the windows that fit into the log.
     """
+    every, every_us = order, at_us[order]
+    order = order[_first_of_session(seen, order, every_us)]
     if len(order) < MIN_SESSIONS:
         return []
-    at = seen.numbers("at_us")[order] / 1e6
-    who = pd.factorize(seen.words("cluster_key")[order])[0]
+    at = at_us[order] / 1e6
     # how long this host was watched: another service's log of a year tells nothing of it
-    told = places(seen.totals) == places(seen.cases.iloc[order[:1]])[0]
+    place = str(places(seen.cases.iloc[order[:1]])[0])
+    told = places(seen.totals) == place
     first, last = (float(numbers(seen.totals, name)[told][0]) / 1e6 for name in ("first_us", "last_us"))
     span = max(min(last - first, 3600.0 * float(numbers(seen.totals, "hour_count")[told][0])), 10.0)
     excess = _excess(at)
@@ -124,15 +134,36 @@ def herds_of(seen: Observed, order: IntArray) -> list[Herd]:
         # half an event more: a mean of none at all would make any five a herd
         usual = (np.maximum(around - inside, 0) + 0.5) * width / np.maximum(watched, 1.0)
         tests = len(WINDOWS_S) * max(span / width, 1.0)
-        for i in np.flatnonzero((inside >= MIN_SESSIONS) & (inside >= 3 * usual)):
-            sessions = len(set(who[i : stop[i]]))
-            if sessions < MIN_SESSIONS:
-                continue
-            chance = min(1.0, tests * negative_binomial_tail(sessions, float(usual[i]), excess))
+        for i in _fullest(inside, stop, (inside >= MIN_SESSIONS) & (inside >= 3 * usual)):
+            count = int(inside[i])
+            chance = min(1.0, tests * negative_binomial_tail(count, float(usual[i]), excess))
             if chance <= MAX_CHANCE:
                 is_known = float(watched[i]) >= MIN_AROUND_S
-                found.append(Burst(float(at[i]), float(at[stop[i] - 1]), chance, float(usual[i]), is_known))
-    return [h for h in (_herd(seen, order, at, burst) for burst in _distinct(found)) if h is not None]
+                found.append(Burst(float(at[i]), float(at[stop[i] - 1]), count, chance, float(usual[i]), is_known))
+    bursts = [_herd(seen, place, every, every_us / 1e6, burst) for burst in _distinct(found)]
+    return [herd for herd in bursts if herd is not None]
+
+
+def _first_of_session(seen: Observed, order: IntArray, at_us: FloatArray) -> BoolArray:
+    """Return which losses are not within the widest window after another of their session."""
+    who = pd.factorize(seen.words("cluster_key")[order])[0]
+    grouped = np.lexsort((at_us, who))
+    again = np.zeros(len(order), dtype=bool)
+    is_near = (np.diff(who[grouped]) == 0) & (np.diff(at_us[grouped]) <= WINDOWS_S[-1] * 1e6)
+    again[grouped[1:]] = is_near
+    return ~again
+
+
+def _fullest(inside: IntArray, stop: IntArray, candidates: BoolArray) -> list[int]:
+    """Return the windows that hold most, none of which overlaps a fuller one of the same width."""
+    taken = np.zeros(len(inside), dtype=bool)
+    chosen = []
+    at = np.flatnonzero(candidates)
+    for i in at[np.argsort(-inside[at], kind="stable")].tolist():
+        if not (taken[i] or taken[stop[i] - 1]):
+            taken[i : stop[i]] = True
+            chosen.append(i)
+    return chosen
 
 
 def _excess(at: FloatArray) -> float:
@@ -145,9 +176,12 @@ def _excess(at: FloatArray) -> float:
 
 
 def _distinct(found: list[Burst]) -> list[Burst]:
-    """Return bursts that do not overlap, the least likely first; those that follow one another within 2 s become one."""
+    """Return bursts that do not overlap, the least likely first; those that follow one another within 2 s become one.
+
+    A large herd's chance is 0 in any window that holds enough of it: then the fullest is taken, and of those the shortest.
+    """
     kept: list[Burst] = []
-    for burst in sorted(found, key=lambda b: (b.chance, b.until_s - b.from_s)):
+    for burst in sorted(found, key=lambda b: (b.chance, -b.count, b.until_s - b.from_s)):
         if all(burst.from_s > other.until_s or burst.until_s < other.from_s for other in kept):
             kept.append(burst)
     merged: list[Burst] = []
@@ -160,7 +194,7 @@ def _distinct(found: list[Burst]) -> list[Burst]:
     return merged
 
 
-def _herd(seen: Observed, order: IntArray, at: FloatArray, burst: Burst) -> Herd | None:
+def _herd(seen: Observed, place: str, order: IntArray, at: FloatArray, burst: Burst) -> Herd | None:
     begin, end, chance, usual = burst.from_s, burst.until_s, burst.chance, burst.usual
     members = order[(at >= begin) & (at <= end)]
     codes = seen.numbers("close_code")[members]
@@ -173,7 +207,6 @@ def _herd(seen: Observed, order: IntArray, at: FloatArray, burst: Burst) -> Herd
     sessions = len(set(seen.words("cluster_key")[members]))
     if sessions < MIN_SESSIONS:
         return None
-    place = str(places(seen.cases.iloc[members[:1]])[0])
     return Herd(place, begin * 1e6, end * 1e6, members, sessions, usual, chance, is_said)
 
 

@@ -36,6 +36,10 @@ class Observed:
         One row per side, format and host.
     clocks : pandas.DataFrame
         Client sessions whose clock is far off.
+    opens : pandas.DataFrame
+        Minutes in which connects opened.
+    waits : pandas.DataFrame
+        Announced waits after which the next attempt came late.
     """
 
     cases: pd.DataFrame
@@ -43,7 +47,9 @@ class Observed:
     sessions: pd.DataFrame
     totals: pd.DataFrame
     clocks: pd.DataFrame
-    _words: dict[str, npt.NDArray[Any]] = field(default_factory=dict, repr=False)
+    opens: pd.DataFrame
+    waits: pd.DataFrame
+    _words: dict[str, npt.NDArray[Any]] = field(default_factory=dict, repr=False, init=False)
 
     def numbers(self, name: str) -> FloatArray:
         """Return a column of the cases as floats, NaN for null."""
@@ -193,11 +199,31 @@ class Fired:
         if len(at):
             self.hits.append(Hits(rule_id, at, confidence, evidence))
 
+    def named(self, count: int) -> BoolArray:
+        """Return which of the ``count`` cases the hits are on."""
+        mask = np.zeros(count, dtype=bool)
+        for hit in self.hits:
+            mask[hit.at] = True
+        return mask
+
 
 def places(frame: pd.DataFrame) -> npt.NDArray[Any]:
     """Return side, format and host of each row, with tabs between: what can go down together."""
-    parts = [words(frame, name) for name in ("side", "format", "url_host")]
-    return np.array(["\t".join(cells) for cells in zip(*parts, strict=True)], dtype=object)
+    return tabbed([words(frame, name) for name in ("side", "format", "url_host")])
+
+
+def tabbed(parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Return the texts of each row with tabs between, made once for each distinct row."""
+    import pandas as pd
+
+    number = np.zeros(len(parts[0]), dtype=np.int64)
+    for values in parts:
+        codes, found = pd.factorize(values)
+        number = number * max(len(found), 1) + codes
+    _, first, codes = np.unique(number, return_index=True, return_inverse=True)
+    texts = np.array(["\t".join(values[i] for values in parts) for i in first], dtype=object)
+    chosen: npt.NDArray[Any] = texts[codes]
+    return chosen
 
 
 def counted(values: npt.NDArray[Any]) -> tuple[list[str], IntArray]:

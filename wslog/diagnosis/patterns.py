@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wslog.diagnosis.model import Finding, Fired, Observed, named
+from wslog.diagnosis.model import Finding, Fired, Observed, named, tabbed
 from wslog.outcomes import GIVE_UP_S, STABLE_S
 
 MIN_SHORT = 2
@@ -58,9 +58,7 @@ def last_words(seen: Observed) -> Fired:
     able &= at + GIVE_UP_S * 1e6 <= seen.numbers("watched_us")
     # a retry that is announced, at the same millisecond too, shows a page that was there
     goes_on = (last > at) | (seen.numbers("retry_count") > 0) | (seen.numbers("fallback_count") > 0)
-    kind = np.array(
-        [f"{a}\t{b}" for a, b in zip(seen.words("format"), seen.words("browser"), strict=True)], dtype=object
-    )
+    kind = tabbed([seen.words("format"), seen.words("browser")])
     gone = np.zeros(len(at), dtype=bool)
     share = np.full(len(at), np.nan)
     for name in sorted(set(kind[able])):

@@ -20,16 +20,20 @@ import pyarrow.parquet as pq
 from wslog.errors import UsageError
 from wslog.policy.policies import Policy
 from wslog.policy.presets import REFERENCE
+from wslog.simulate.mess import LEVELS, Mess, mess_of
 from wslog.simulate.policy import POLICIES, policy_of
 from wslog.simulate.records import Life
 from wslog.simulate.session import Session
-from wslog.simulate.truth import attempt_table, episode_table
-from wslog.simulate.world import CAUSES, World, us
+from wslog.simulate.truth import attempt_table, episode_table, session_table
+from wslog.simulate.world import CAUSES, DAY, EXTRAS, World, us
 from wslog.simulate.writers import FILE_NAMES, NGINX_CONF, files_of, lines_of
 
-__all__ = ["CAUSES", "FORMATS", "POLICIES", "Policy", "Summary", "simulate"]
+__all__ = ["CAUSES", "EXTRAS", "FORMATS", "LEVELS", "POLICIES", "Mess", "Policy", "Summary", "simulate"]
 
 FORMATS = tuple(FILE_NAMES)
+
+REMEMBERED_FOR = DAY
+"""How long a client remembers that it fell back (pusher-js: half an hour; phoenix.js: while the tab lives)."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,7 @@ def simulate(
     formats: Sequence[str] = FORMATS,
     sampling: float = 1.0,
     policy: str | os.PathLike[str] | Policy = REFERENCE,
+    mess: str | Mess = "none",
 ) -> Summary:
     """Write the logs of a simulated service, and the truth about it.
 
@@ -80,7 +85,7 @@ def simulate(
     ----------
     out : path-like
         Folder to make: ``logs/`` (one file per format and UTC day), ``nginx.conf`` (the log's ``log_format``),
-        ``truth_attempts.parquet`` and ``truth_episodes.parquet`` (:mod:`wslog.simulate.truth`).
+        ``truth_sessions.parquet``, ``truth_attempts.parquet`` and ``truth_episodes.parquet`` (:mod:`wslog.simulate.truth`).
     users : int
     days : float
         Length of the logs; users come at the hours of a working day.
@@ -88,8 +93,9 @@ def simulate(
         ISO date, UTC.
     seed : int
         The same arguments give the same bytes.
-    scenario : "all" or sequence of str
-        What goes wrong: words of :data:`CAUSES`. None of them: a service without any outage.
+    scenario : str or sequence of str
+        What goes wrong: words of :data:`CAUSES` and :data:`EXTRAS`; ``all`` stands for the causes, ``everything`` for both. None
+        of them: a service without any outage.
     formats : sequence of str
         Which logs to write, of :data:`FORMATS`.
     sampling : float
@@ -97,6 +103,9 @@ def simulate(
     policy : str, path-like or Policy
         What clients do after a failure: a preset of :func:`wslog.policies` (``linear-3``: 3 retries after 1, 2, 3 s, then HTTP
         polling each second), a TOML file (:mod:`wslog.policy.presets`) or a policy object.
+    mess : str or Mess
+        What happens to the lines on their way (:mod:`wslog.simulate.mess`): ``none``, ``light`` or ``heavy``. The truth tables
+        tell the world, and whether complete logs tell a cause.
 
     Returns
     -------
@@ -111,15 +120,21 @@ def simulate(
     if users < 1 or not 0 < days <= 3660 or not 0 < sampling <= 1:
         raise UsageError("simulate needs users >= 1, days above 0 (3660 at most), sampling above 0 and at most 1")
     _check_words("format", formats, FORMATS)
-    world = World(users, start_us, start_us + us(days * 86_400), seed, ingredients(scenario))
+    world = World(users, start_us, start_us + us(days * 86_400), seed, ingredients(scenario), mess_of(mess))
     lives = play(world, policy_of(policy))
     logged = frozenset(s for s in (life.visit.session_id for life in lives) if int(s, 16) < sampling * 2**64)
-    files = {name: files_of(name, lines_of(name, lives, sampling, logged)) for name in dict.fromkeys(formats)}
-    attempts = attempt_table(lives, sampling, logged)
+    files = {
+        name: files_of(name, lines_of(name, lives, sampling, logged, world.hand)) for name in dict.fromkeys(formats)
+    }
+    sessions, attempts = session_table(lives, sampling, logged), attempt_table(lives, sampling, logged)
     episodes = episode_table(lives, world.end_us, sampling, logged, formats)
     folder = Path(out)
     try:
-        _write(folder, {name: content for made in files.values() for name, content in made.items()}, attempts, episodes)
+        _write(
+            folder,
+            {name: content for made in files.values() for name, content in made.items()},
+            {"sessions": sessions, "attempts": attempts, "episodes": episodes},
+        )
     except OSError as error:
         raise UsageError(f"{os.fspath(out)} cannot be written: {error.strerror}") from error
     return Summary(
@@ -137,8 +152,15 @@ def simulate(
 def play(world: World, policy: Policy) -> list[Life]:
     """Let every visit of a world happen; what comes after the logs' end is forgotten."""
     lives = []
+    fell_back_us: dict[int, int] = {}
     for visit in world.visits():
-        life = Session(world, visit, policy).run()
+        user = visit.user
+        last_us = fell_back_us.get(user.number, visit.start_us - REMEMBERED_FOR)
+        # a visit that began before the fallback of another tab knows nothing of it
+        is_remembered = 0 < visit.start_us - last_us < REMEMBERED_FOR and not user.is_app and user.has_polling
+        life = Session(world, visit, policy, is_remembered and world.has("remembered_fallback")).run()
+        if life.fell_back_us is not None and not life.is_remembered:
+            fell_back_us[user.number] = life.fell_back_us
         life.cut(world.end_us)
         lives.append(life)
     return lives
@@ -151,9 +173,10 @@ def ingredients(scenario: str | Sequence[str]) -> frozenset[str]:
     ------
     UsageError
     """
-    words = CAUSES if scenario == "all" else [scenario] if isinstance(scenario, str) else scenario
-    _check_words("ingredient", words, CAUSES)
-    return frozenset(words)
+    words = [scenario] if isinstance(scenario, str) else scenario
+    sets = {"all": CAUSES, "everything": (*CAUSES, *EXTRAS)}
+    _check_words("ingredient", words, (*CAUSES, *EXTRAS, *sets))
+    return frozenset(name for word in words for name in sets.get(word, (word,)))
 
 
 def _check_words(what: str, words: Sequence[str], choices: Sequence[str]) -> None:
@@ -172,7 +195,7 @@ def _start(text: str) -> int:
     return us(datetime.combine(day, time(), UTC).timestamp())
 
 
-def _write(folder: Path, logs: dict[str, bytes], attempts: pa.Table, episodes: pa.Table) -> None:
+def _write(folder: Path, logs: dict[str, bytes], truth: dict[str, pa.Table]) -> None:
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder} is not empty: simulate writes into a new folder")
     (folder / "logs").mkdir(parents=True, exist_ok=True)
@@ -180,8 +203,8 @@ def _write(folder: Path, logs: dict[str, bytes], attempts: pa.Table, episodes: p
         (folder / "logs" / name).write_bytes(content)
     if any(name.startswith("nginx_access") for name in logs):
         (folder / "nginx.conf").write_text(NGINX_CONF, encoding="utf-8")
-    for name, table in (("truth_attempts", attempts), ("truth_episodes", episodes)):
-        pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
+    for name, table in truth.items():
+        pq.write_table(table, folder / f"truth_{name}.parquet", compression="zstd")
 
 
 def _counts(column: pa.ChunkedArray) -> dict[str, int]:

@@ -4,6 +4,7 @@ For each cause, what a log must hold (``client``: the client log by itself; with
 
 ==================  =================================================================================================
 tls_or_clock        the failure's text, or lines whose times are a month or more from those received beside them
+certificate_expired the failure's text; or a failure between the first and the last such text of five sessions at that front end
 browser_or_page     the failure's text (what an extension blocks fails without one)
 blocked_upgrade     the failure's text; or two failed attempts, no open, and no failed poll, where three sessions of that kind
                     of network polled with success
@@ -29,9 +30,10 @@ from collections.abc import Callable, Sequence
 from wslog.outcomes import GIVE_UP_S, STABLE_S
 from wslog.simulate.outages import Outage
 from wslog.simulate.records import IDLE, Attempt, Life
-from wslog.simulate.world import SECOND
+from wslog.simulate.session import FAILURES
+from wslog.simulate.world import EXTRAS, SECOND
 
-MIN_PEAK, MIN_HERD, MIN_BLOCKED, MIN_LOSSES, MIN_LEFT = 8, 5, 3, 10, 20
+MIN_PEAK, MIN_HERD, MIN_BLOCKED, MIN_LOSSES, MIN_LEFT, MIN_EXPIRED = 8, 5, 3, 10, 20, 5
 LOGS_OF = {"nginx": "nginx_access", "haproxy": "haproxy_http"}
 
 Pair = tuple[Outage, Life]
@@ -81,6 +83,7 @@ class Written:
             if outage.is_drop and outage.trigger.cause == "restart_herd":
                 self.losses.setdefault(outage.trigger.front_end.name, []).append(outage.started_us)
         self.is_mobile_worse = _is_mobile_worse(pairs, lives)
+        self.expired: dict[str, tuple[int, int]] = _expired(lives)
 
     def tells(self, outage: Outage, life: Life) -> tuple[bool, bool]:
         cause = outage.trigger.cause
@@ -92,6 +95,13 @@ class Written:
 
     def _tls_or_clock(self, outage: Outage, life: Life) -> tuple[bool, bool]:
         return True, False  # every such device has both: its clock is wrong by a year or more
+
+    def _certificate_expired(self, outage: Outage, life: Life) -> tuple[bool, bool]:
+        attempt = outage.trigger
+        if attempt.error_text == FAILURES["tls"][0]:
+            return True, False
+        first_us, last_us = self.expired.get(attempt.front_end.name, (0, -1))
+        return first_us <= attempt.started_us <= last_us, False
 
     def _browser_or_page(self, outage: Outage, life: Life) -> tuple[bool, bool]:
         return life.visit.user.page_refusal == "insecure", False
@@ -166,6 +176,20 @@ def _never_opened(life: Life) -> bool:
     """Return whether the log shows two failed attempts or more, and no open."""
     failed = sum(a.opened_us is None and a.ended_us is not None and a.outcome != "abandoned" for a in life.attempts)
     return failed >= 2 and all(a.opened_us is None for a in life.attempts)
+
+
+def _expired(lives: Sequence[Life]) -> dict[str, tuple[int, int]]:
+    """Return from when until when five sessions or more of a front end told of the certificate that had ended."""
+    told: dict[str, dict[str, list[int]]] = {}
+    for life in lives:
+        for a in life.attempts:
+            if a.cause == EXTRAS[0] and a.ended_us is not None and a.error_text == FAILURES["tls"][0]:
+                told.setdefault(a.front_end.name, {}).setdefault(a.session_id, []).append(a.started_us)
+    return {
+        name: (min(min(times) for times in found.values()), max(max(times) for times in found.values()))
+        for name, found in told.items()
+        if len(found) >= MIN_EXPIRED
+    }
 
 
 def _is_mobile_worse(pairs: Sequence[Pair], lives: Sequence[Life]) -> bool:

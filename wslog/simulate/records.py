@@ -38,6 +38,8 @@ class Attempt:
         Status that the front end logs; None when it has none to log.
     severed : str
         How it ended at the front end.
+    held_back_us : int
+        How much later than the client's timer was due it began: the page was hidden, and the browser held the timer back.
     """
 
     session_id: str
@@ -67,6 +69,7 @@ class Attempt:
     front_end_ended_us: int | None = None
     http_status: int | None = None
     severed: str = ""
+    held_back_us: int = 0
 
 
 @dataclass(slots=True)
@@ -84,7 +87,8 @@ class Entry:
 class Life:
     """What is left of a visit: attempts and entries in order of time, and how the visit ended.
 
-    ``left_us`` is when the user was gone, ``moves_us`` when the client came to another network.
+    ``left_us`` is when the user was gone, ``moves_us`` when the client came to another network; ``is_remembered``: the client
+    remembered an earlier fallback and did not try WebSocket.
     """
 
     visit: Visit
@@ -95,6 +99,7 @@ class Life:
     fell_back_us: int | None = None
     first_poll_ok_us: int | None = None
     gave_up_us: int | None = None
+    is_remembered: bool = False
 
     def cut(self, end_us: int) -> None:
         """Forget what came at ``end_us`` or later: the logs end there."""

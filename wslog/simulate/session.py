@@ -28,6 +28,9 @@ CONNECT_TIMEOUT = 10 * SECOND
 SYN_RETRANSMITS = (1 * SECOND, 3 * SECOND, 7 * SECOND)
 """When a handshake that got no answer is tried again by the TCP stack (RFC 6298, first timeout 1 s)."""
 
+HIDDEN_LONG = 300 * SECOND
+"""From then on a hidden page's timers run once a minute."""
+
 FAILURES = {  # what failed: (text that an app logs, outcome by that text)
     "offline": ("net::ERR_NAME_NOT_RESOLVED", "network_failed"),
     "reset": ("Connection reset", "network_failed"),
@@ -54,17 +57,31 @@ class Fate:
     answered_us: int | None = None
 
 
+def fires_at(due_us: int, hidden: list[tuple[int, int]]) -> int:
+    """Return when a page's timer fires that is due at a time: in a hidden page each second, after five minutes each minute.
+
+    A page that is shown again runs what waits at once (developer.chrome.com, timer throttling in Chrome 88; what exempts a
+    timer from the minute there, the depth of its chain among it, is left out).
+    """
+    for first, until in hidden:
+        if first <= due_us < until:
+            step = 60 * SECOND if due_us - first >= HIDDEN_LONG else SECOND
+            return min(first - (first - due_us) // step * step, until)
+    return due_us
+
+
 class Session:
     """The client of one visit; :meth:`run` returns its :class:`Life`."""
 
-    def __init__(self, world: World, visit: Visit, policy: Policy) -> None:
+    def __init__(self, world: World, visit: Visit, policy: Policy, is_remembered: bool = False) -> None:
         self.world, self.visit, self.policy = world, visit, policy
         self.walk = Walk(policy, int(visit.session_id, 16))
         self.patience = min(CONNECT_TIMEOUT, us(min(policy.connect_timeout_s, 1e6)))
         self.user, self.rng = visit.user, visit.rng
         self.network, self.block, self.address = self.user.network, self.user.block, self.user.address
         self.now, self.leave_us = visit.start_us, visit.leave_us
-        self.life = Life(visit)
+        self.life = Life(visit, is_remembered=is_remembered)
+        self.hidden, self.held_back_us = world.hidden(visit), 0
         self.up_us = 0
         self.down_cause = ""
         self.next_network_us: int | None = None
@@ -75,6 +92,8 @@ class Session:
         self.flap = (flap_from, flap_from + flap_for) if flaps else (0, 0)
 
     def run(self) -> Life:
+        if self.life.is_remembered:
+            return self._stop_retrying()
         while True:
             attempt = self._connect(self.walk.retry)
             if attempt.outcome == "abandoned":
@@ -95,9 +114,11 @@ class Session:
                 return self._stop_retrying()
             limits = {"retry": self.walk.retry, "max_retries": self.policy.max_attempts}
             self._note("retry", None, **limits, delay_ms=round(wait_s * 1e3, 3))
-            if self.now + us(wait_s) >= self.leave_us:
+            due = self.now + us(wait_s)
+            self.held_back_us = fires_at(due, self.hidden) - due
+            if due + self.held_back_us >= self.leave_us:
                 return self._left()
-            self.now += us(wait_s)
+            self.now = due + self.held_back_us
 
     # --- notes ---
 
@@ -134,7 +155,9 @@ class Session:
             network_type=self.network.type,
             asn=self.block.asn,
             address=self.address,
+            held_back_us=self.held_back_us,
         )
+        self.held_back_us = 0
         self.life.attempts.append(attempt)
         self._note("attempt", attempt)
         fate = self._fate()
@@ -174,6 +197,8 @@ class Session:
         whole = us(lognormal(self.rng, self.network.rtt_ms * 2.2e-3, 0.4))
         is_unlucky = self.rng.random() < 0.004
         reached, answered = sent_us + whole * 2 // 5, sent_us + whole * 3 // 5
+        if self.world.renewed_us(sent_us):
+            return Fate(answered, "tls", "certificate_expired")
         if self.world.refused_until(self.user.front_end, reached):
             return Fate(
                 sent_us + whole, "status", "restart_herd", self.user.front_end.refusal_status, reached, answered
@@ -375,7 +400,7 @@ class Session:
         self._note("fallback", None, transport="polling")
         is_refused = self.user.is_clock_wrong or self.user.refusal == 401
         served_us = (
-            max(self.up_us, self.world.refused_until(self.user.front_end, self.now))
+            max(self.up_us, self.world.refused_until(self.user.front_end, self.now), self.world.renewed_us(self.now))
             if not is_refused
             else self.leave_us
         )

@@ -1,4 +1,4 @@
-"""What really happened, as tables: ``truth_attempts`` and ``truth_episodes``."""
+"""What really happened, as tables: ``truth_sessions``, ``truth_attempts`` and ``truth_episodes``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wslog.schema import EPISODE_ENDS, OUTCOMES
 from wslog.simulate.evident import evident
 from wslog.simulate.outages import Outage, outages_of
 from wslog.simulate.records import Life
-from wslog.simulate.world import CAUSES
+from wslog.simulate.world import CAUSES, EXTRAS
 
 _TYPES = {
     "text": pa.string(),
@@ -23,7 +23,29 @@ _TYPES = {
     "instant": pa.timestamp("us", tz="UTC"),
 }
 
+_CAUSES = " ".join((*CAUSES, EXTRAS[0]))
+_OFFSET = "how far the device's clock, whose times the client log tells, is ahead of the times here"
+
 # name, type, unit, meaning, what null means ("": never null)
+SESSIONS = (
+    ("session_id", "text", "", "page load or app run", ""),
+    ("started_at", "instant", "UTC", "when it began", ""),
+    ("left_at", "instant", "UTC", "when the user was gone", "not before the logs end"),
+    ("attempt_count", "int", "", "connection attempts", ""),
+    ("fell_back_at", "instant", "UTC", "when the client began to poll", "it did not"),
+    (
+        "is_fallback_remembered",
+        "bool",
+        "",
+        "it began with polling because the client remembered an earlier fallback",
+        "",
+    ),
+    ("network_type", "word", "", "network of the user", ""),
+    ("front_end", "word", "", "nginx or haproxy", ""),
+    ("is_visible", "bool", "", "it is in the sample that the client log holds", ""),
+    ("sample_weight", "float", "", "1 / sampling fraction", ""),
+    ("clock_offset_s", "float", "s", _OFFSET, ""),
+)
 ATTEMPTS = (
     ("session_id", "text", "", "page load or app run", ""),
     ("connection_id", "text", "", "one attempt; also in the query of the request", ""),
@@ -35,7 +57,7 @@ ATTEMPTS = (
     ("lost_at", "instant", "UTC", "when the connection was gone in truth", "not before the logs end"),
     ("outcome", "word", "", f"what the client can know of it: {' '.join(OUTCOMES)}", ""),
     ("close_code", "int", "", "code of the client's close event", "none: open, left without a code, or killed"),
-    ("cause", "word", "", f"why it failed or was lost: {' '.join(CAUSES)}", "nothing went wrong"),
+    ("cause", "word", "", f"why it failed or was lost: {_CAUSES}", "nothing went wrong"),
     ("network_type", "word", "", "network on which it began", ""),
     ("asn", "int", "", "autonomous system of the client's address (documentation numbers, RFC 5398)", ""),
     ("address", "text", "", "the client's address", ""),
@@ -52,18 +74,13 @@ ATTEMPTS = (
     ("is_visible", "bool", "", "its session is in the sample that the client log holds", ""),
     ("is_end_visible", "bool", "", "false when the client was killed before it could tell of the end", ""),
     ("sample_weight", "float", "", "1 / sampling fraction", ""),
-    (
-        "clock_offset_s",
-        "float",
-        "s",
-        "how far the device's clock, whose times the client log tells, is ahead of the times here",
-        "",
-    ),
+    ("clock_offset_s", "float", "s", _OFFSET, ""),
+    ("held_back_s", "float", "s", "how much later than announced it began: a hidden page's timer was held back", ""),
 )
 EPISODES = (
     ("session_id", "text", "", "page load or app run", ""),
     ("kind", "word", "", "drop or initial", ""),
-    ("cause", "word", "", f"why it began: {' '.join(CAUSES)}", ""),
+    ("cause", "word", "", f"why it began: {_CAUSES}", ""),
     ("started_at", "instant", "UTC", "when the client noticed the drop, or began the first failed attempt", ""),
     (
         "lost_at",
@@ -97,6 +114,7 @@ EPISODES = (
     ("first_poll_ok_at", "instant", "UTC", "first successful poll", "none"),
     ("trigger_outcome", "word", "", "outcome of the attempt that began it", ""),
     ("trigger_close_code", "int", "", "its close code", "none"),
+    ("trigger_connection_id", "text", "", "its connection_id", ""),
     ("network_type", "word", "", "network on which that attempt began", ""),
     ("asn", "int", "", "autonomous system of its address", ""),
     ("front_end", "word", "", "nginx or haproxy", ""),
@@ -109,13 +127,7 @@ EPISODES = (
         "",
     ),
     ("sample_weight", "float", "", "1 / sampling fraction", ""),
-    (
-        "clock_offset_s",
-        "float",
-        "s",
-        "how far the device's clock, whose times the client log tells, is ahead of the times here",
-        "",
-    ),
+    ("clock_offset_s", "float", "s", _OFFSET, ""),
     ("is_evident_to_client", "bool", "", "what was written into the client log suffices to tell the cause", ""),
     (
         "is_evident",
@@ -140,6 +152,27 @@ def schema(columns: tuple[tuple[str, str, str, str, str], ...]) -> pa.Schema:
 
 
 # --- tables ----------------------------------------------------------------------------------------------------
+
+
+def session_table(lives: Iterable[Life], sampling: float, logged: frozenset[str]) -> pa.Table:
+    """Return ``truth_sessions``: one row per visit that left a trace before the logs end."""
+    rows = [
+        (
+            life.visit.session_id,
+            life.visit.start_us,
+            life.left_us,
+            len(life.attempts),
+            life.fell_back_us,
+            life.is_remembered,
+            life.visit.user.network.type,
+            life.visit.user.front_end.name,
+            life.visit.session_id in logged,
+            1.0 / sampling,
+            life.visit.user.device_offset_us / 1e6,
+        )
+        for life in lives
+    ]
+    return _table(SESSIONS, rows)
 
 
 def attempt_table(lives: Iterable[Life], sampling: float, logged: frozenset[str]) -> pa.Table:
@@ -170,7 +203,8 @@ def attempt_table(lives: Iterable[Life], sampling: float, logged: frozenset[str]
             a.session_id in logged,
             a.is_end_visible,
             1.0 / sampling,
-            life.visit.user.clock_offset_us / 1e6,
+            life.visit.user.device_offset_us / 1e6,
+            a.held_back_us / 1e6,
         )
         for life in lives
         for a in life.attempts
@@ -184,7 +218,7 @@ def episode_table(
     """Return ``truth_episodes``: one row per outage, session by session in order of time."""
     lives = list(lives)
     lines = (
-        life.entries[-1].at_us + life.visit.user.clock_offset_us
+        life.entries[-1].at_us + life.visit.user.device_offset_us
         for life in lives
         if life.entries and life.visit.session_id in logged
     )
@@ -221,13 +255,14 @@ def _episode(o: Outage, life: Life, end_us: int, sampling: float, logged: frozen
         life.first_poll_ok_us if has_fallen else None,
         trigger.outcome,
         trigger.close_code,
+        trigger.connection_id,
         trigger.network_type,
         trigger.asn,
         trigger.front_end.name,
         trigger.session_id in logged,
         o.is_end_visible,
         1.0 / sampling,
-        life.visit.user.clock_offset_us / 1e6,
+        life.visit.user.device_offset_us / 1e6,
     )
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import cache
 from math import ceil, exp
 
+from wslog.simulate.mess import Hand, Mess
+
 CAUSES = (
     "idle_timeout",
     "restart_herd",
@@ -30,6 +32,10 @@ CAUSES = (
     "client_bug",
 )
 """Why an outage began; also the names of the ingredients of a scenario."""
+
+EXTRAS = ("certificate_expired", "throttled_timers", "remembered_fallback")
+"""Ingredients that ``all`` leaves out, so that its worlds stay as they are: the service's certificate ends (also a cause); hidden
+pages whose timers the browser holds back; clients that remember a fallback and begin their next visit with it."""
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
@@ -160,6 +166,8 @@ class User:
     too; 403: only WebSocket is). ``has_polling`` is False for an old app that gives up when its retries are used up.
     ``clock_offset_us`` is how far the device's clock is ahead (behind: negative): far enough that no certificate is valid then.
     ``page_refusal`` is why the browser itself refuses to connect: ``insecure`` (the page is told) or ``extension`` (it is not).
+    ``skew_us``, ``tells_network`` and ``tells_silence`` are of the mess (:mod:`wslog.simulate.mess`): what the device's clock
+    is ahead by besides, and what its client tells.
     """
 
     number: int
@@ -178,10 +186,18 @@ class User:
     clock_offset_us: int
     refusal: int
     page_refusal: str
+    skew_us: int = 0
+    tells_network: bool = True
+    tells_silence: bool = True
 
     @property
     def is_clock_wrong(self) -> bool:
         return self.clock_offset_us != 0
+
+    @property
+    def device_offset_us(self) -> int:
+        """How far the device's clock is ahead of the world's time."""
+        return self.clock_offset_us + self.skew_us
 
 
 @dataclass(frozen=True)
@@ -215,14 +231,20 @@ class World:
         Span of the logs, µs since 1970 UTC.
     seed : int
     ingredients : frozenset of str
-        Words of :data:`CAUSES`: what can go wrong here.
+        Words of :data:`CAUSES` and :data:`EXTRAS`: what can go wrong here.
+    mess : Mess
+        What happens to the lines.
     """
 
     visits_per_day = (1.5, 0.75)
     """Of a user, on weekdays and at weekends."""
 
-    def __init__(self, users: int, start_us: int, end_us: int, seed: int, ingredients: frozenset[str]) -> None:
+    def __init__(
+        self, users: int, start_us: int, end_us: int, seed: int, ingredients: frozenset[str], mess: Mess | None = None
+    ) -> None:
         self.start_us, self.end_us, self.seed, self.ingredients = start_us, end_us, seed, ingredients
+        self.hand = Hand(mess or Mess(), seed)
+        self.expired_us = self._expired()
         self.users = [self._user(number) for number in range(users)]
         self.restarts = {front_end.name: self._restarts(front_end) for front_end in FRONT_ENDS}
 
@@ -248,6 +270,7 @@ class World:
             if chance["refusal"] < 0.025
             else 401
         )
+        tells_network, tells_silence = self.hand.tells(number)
         return User(
             number=number,
             front_end=FRONT_ENDS[number % len(FRONT_ENDS)],
@@ -268,6 +291,9 @@ class World:
             else 0,
             refusal=refusal,
             page_refusal=self._page_refusal(is_app, chance["page"]),
+            skew_us=self.hand.skew_us(number),
+            tells_network=tells_network,
+            tells_silence=tells_silence,
         )
 
     def _page_refusal(self, is_app: bool, chance: float) -> str:
@@ -288,6 +314,33 @@ class World:
             found.append(Restart(self.start_us + at, self.start_us + at + down, front_end.is_restart_graceful))
         return found
 
+    def _expired(self) -> tuple[int, int]:
+        """Draw from when until when the service's certificate has ended: some hours of a working day, half a day at most."""
+        if not self.has("certificate_expired"):
+            return 0, 0
+        rng = self._rng("certificate")
+        span = self.end_us - self.start_us
+        middle = span // DAY // 2 * DAY + us(rng.uniform(10, 14) * 3600)
+        at = self.start_us + (middle if span >= DAY else int(span * rng.uniform(0.3, 0.6)))
+        return at, at + min(us(lognormal(rng, 7200.0, 0.3)), span // 4, DAY // 2)
+
+    def renewed_us(self, at_us: int) -> int:
+        """Return when the certificate that has ended at a time is renewed, 0 when it is valid then."""
+        first, until = self.expired_us
+        return until if first <= at_us < until else 0
+
+    def hidden(self, visit: Visit) -> list[tuple[int, int]]:
+        """Return the spans in which a visit's page is hidden, in order; apps and worlds without throttled timers have none."""
+        if visit.user.is_app or not self.has("throttled_timers"):
+            return []
+        rng, at, found = self._rng("hidden", visit.session_id), visit.start_us, []
+        while at < visit.leave_us:
+            at += us(rng.expovariate(1 / 600))
+            until = at + us(rng.expovariate(1 / 900))
+            found.append((at, until))
+            at = until
+        return found
+
     def next_restart(self, front_end: FrontEnd, at_us: int) -> Restart | None:
         """Return the first restart after a time."""
         return next((r for r in self.restarts[front_end.name] if r.at_us > at_us), None)
@@ -297,17 +350,21 @@ class World:
         return next((r.up_us for r in self.restarts[front_end.name] if r.at_us <= at_us < r.up_us), 0)
 
     def visits(self) -> Iterator[Visit]:
-        """Yield the visits, user by user."""
+        """Yield the visits, user by user; in order of time where one visit leaves something to the next."""
         for user in self.users:
-            rng = self._rng("visits", user.number)
-            for day in range(ceil((self.end_us - self.start_us) / DAY)):
-                day_us = self.start_us + day * DAY
-                # 1970-01-01 was a Thursday
-                is_weekend = (day_us // DAY + 3) % 7 >= 5
-                for k in range(_poisson(rng, self.visits_per_day[is_weekend])):
-                    visit = self._visit(user, day_us, f"{day}.{k}")
-                    if visit.start_us < self.end_us:
-                        yield visit
+            found = self._visits(user)
+            yield from sorted(found, key=lambda v: v.start_us) if self.has("remembered_fallback") else found
+
+    def _visits(self, user: User) -> Iterator[Visit]:
+        rng = self._rng("visits", user.number)
+        for day in range(ceil((self.end_us - self.start_us) / DAY)):
+            day_us = self.start_us + day * DAY
+            # 1970-01-01 was a Thursday
+            is_weekend = (day_us // DAY + 3) % 7 >= 5
+            for k in range(_poisson(rng, self.visits_per_day[is_weekend])):
+                visit = self._visit(user, day_us, f"{day}.{k}")
+                if visit.start_us < self.end_us:
+                    yield visit
 
     def _visit(self, user: User, day_us: int, name: str) -> Visit:
         rng = self._rng("visit", user.number, name)

@@ -20,6 +20,7 @@ from typing import Any
 
 import orjson
 
+from wslog.simulate.mess import Hand
 from wslog.simulate.records import (
     ANSWERED,
     CLIENT_LEFT,
@@ -85,9 +86,9 @@ def target(attempt: Attempt) -> str:
 # --- client ----------------------------------------------------------------------------------------------------
 
 
-def client_line(entry: Entry, session_id: str, user: User, sampling: float) -> bytes:
-    """Return one line of telemetry, in the time of the device's clock."""
-    second, ms = _clock(entry.at_us + user.clock_offset_us, 0)
+def client_line(entry: Entry, session_id: str, user: User, sampling: float, late_us: int = 0) -> bytes:
+    """Return one line of telemetry, in the time of the device's clock; ``late_us`` after the event it tells."""
+    second, ms = _clock(entry.at_us + user.device_offset_us + late_us, 0)
     line: dict[str, Any] = {"ts": f"{second}.{ms:03}Z", "session": session_id, "event": entry.event}
     attempt = entry.attempt
     if attempt is not None:
@@ -100,7 +101,8 @@ def client_line(entry: Entry, session_id: str, user: User, sampling: float) -> b
         line |= _CLIENT_FIELDS[entry.event](attempt, user)
     line |= entry.fields
     network = entry.network
-    line["network"] = {"type": network.type, "effective_type": network.effective_type, "rtt": network.rtt_ms}
+    if user.tells_network:
+        line["network"] = {"type": network.type, "effective_type": network.effective_type, "rtt": network.rtt_ms}
     if sampling < 1.0:
         line["sample_weight"] = 1.0 / sampling
     return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
@@ -131,7 +133,8 @@ def _close_fields(attempt: Attempt, user: User) -> dict[str, Any]:
         told["ended_by"] = attempt.ended_by
     if attempt.opened_us is not None and attempt.ended_us is not None:
         told["lifetime_ms"] = (attempt.ended_us - attempt.opened_us) / 1e3
-        told["longest_inbound_silence_ms"] = (attempt.silence_us or 0) / 1e3
+        if user.tells_silence:
+            told["longest_inbound_silence_ms"] = (attempt.silence_us or 0) / 1e3
     return told
 
 
@@ -204,28 +207,30 @@ def haproxy_line(attempt: Attempt, agent: str) -> bytes:
 Lines = Iterator[tuple[int, bytes]]
 
 
-def client_lines(lives: list[Life], sampling: float, logged: frozenset[str]) -> Lines:
-    """Yield (time, line) of the telemetry of the sampled sessions."""
+def client_lines(lives: list[Life], sampling: float, logged: frozenset[str], hand: Hand) -> Lines:
+    """Yield (time of arrival, line) of the telemetry of the sampled sessions."""
     for life in lives:
         if life.visit.session_id in logged:
-            for entry in life.entries:
-                yield entry.at_us, client_line(entry, life.visit.session_id, life.visit.user, sampling)
+            for at_us, late_us, entry in hand.telemetry(life):
+                yield at_us, client_line(entry, life.visit.session_id, life.visit.user, sampling, late_us)
 
 
-def front_end_lines(lives: list[Life], name: str, line: Callable[[Attempt, str], bytes]) -> Lines:
+def front_end_lines(lives: list[Life], hand: Hand, name: str, line: Callable[[Attempt, str], bytes]) -> Lines:
     """Yield (time, line) of one front end's log."""
     for life in lives:
         for attempt in life.attempts:
             if attempt.front_end_ended_us is not None and attempt.front_end.name == name:
-                yield attempt.front_end_ended_us, line(attempt, life.visit.user.agent)
+                for _ in range(hand.copies(name, attempt.connection_id)):
+                    yield attempt.front_end_ended_us, line(attempt, life.visit.user.agent)
 
 
-def lines_of(name: str, lives: list[Life], sampling: float, logged: frozenset[str]) -> Lines:
+def lines_of(name: str, lives: list[Life], sampling: float, logged: frozenset[str], hand: Hand) -> Lines:
     """Yield (time, line) of a format's log; lines of the same moment are in the order of their session."""
     if name == "wslog_client":
-        return client_lines(lives, sampling, logged)
+        return client_lines(lives, sampling, logged, hand)
     return front_end_lines(
         lives,
+        hand,
         *{"nginx_access": (FRONT_ENDS[0].name, nginx_line), "haproxy_http": (FRONT_ENDS[1].name, haproxy_line)}[name],
     )
 

@@ -1,0 +1,57 @@
+"""What happened near each case in its session."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from wslog.diagnosis.model import BoolArray, FloatArray, IntArray
+
+
+class Moments:
+    """When something happened in each session, in one sorted array of (session, time).
+
+    Parameters
+    ----------
+    keys, at_us : (n,) arrays
+        Session and time of what happened; one at least.
+    of_cases : (cases,) array
+        The session of each case.
+    """
+
+    def __init__(self, keys: npt.NDArray[Any], at_us: FloatArray, of_cases: npt.NDArray[Any]) -> None:
+        at = at_us
+        self.codes, names = pd.factorize(keys)
+        self.of_case = pd.Index(names).get_indexer(pd.Index(of_cases, dtype=object))
+        self.base_us, self.width = float(at.min()), int(at.max() - at.min()) // 1000 + 2
+        self.ordered = np.sort(self._place(self.codes, at / 1e6))
+
+    def _place(self, codes: IntArray, at_s: FloatArray) -> IntArray:
+        """Return one whole number for session and time, in ms from the first move on (both fit: sessions x years in ms)."""
+        ms = np.clip(np.floor((at_s * 1e6 - self.base_us) / 1e3), -1, self.width - 2) + 1
+        return codes.astype(np.int64) * self.width + ms.astype(np.int64)
+
+    def any_between(self, mask: BoolArray, low_s: FloatArray, high_s: FloatArray) -> BoolArray:
+        """Return which of the cases in ``mask`` have one of their session in [low_s, high_s]."""
+        found = np.zeros(len(mask), dtype=bool)
+        at = np.flatnonzero(mask & (self.of_case >= 0))
+        low, high = (self._place(self.of_case[at], edge[at]) for edge in (low_s, high_s))
+        found[at] = np.searchsorted(self.ordered, low) < np.searchsorted(self.ordered, high, "right")
+        return found
+
+    def nearest_s(self, mask: BoolArray, at_s: FloatArray) -> FloatArray:
+        """Return the time from each case to its session's nearest, NaN outside ``mask``."""
+        gap = np.full(len(mask), np.nan)
+        at = np.flatnonzero(mask)
+        here = self._place(self.of_case[at], at_s[at])
+        after = np.searchsorted(self.ordered, here)
+        size = len(self.ordered)
+        choices = np.stack([self.ordered[np.clip(after + step, 0, size - 1)] for step in (-1, 0)])
+        # one of another session is no neighbour
+        away = np.where(choices // self.width == self.of_case[at], choices - here, np.iinfo(np.int64).max // 2)
+        best = np.abs(away).argmin(axis=0)
+        gap[at] = away[best, np.arange(len(at))] / 1e3
+        return gap
