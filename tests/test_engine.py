@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -18,7 +17,6 @@ from hypothesis import strategies as st
 from sqlglot import exp
 
 from tests.make_events import START, at, engine_of, event_table, failed, opened, source_table
-from tests.make_week import week
 from wslog.engine import STAGES, Engine, render
 from wslog.errors import LakeDamagedError, UsageError
 from wslog.schema import TABLES, arrow_schema
@@ -147,66 +145,6 @@ def test_time_is_utc_wherever_the_machine_is(engine: Engine, monkeypatch: pytest
     assert engine._connection.sql("SELECT current_setting('TimeZone') AS z").to_arrow_table().to_pylist() == [
         {"z": "UTC"}
     ]
-
-
-def test_slices_give_the_same_attempts(tmp_path: Path) -> None:
-    rows = week(40)
-    pq.write_table(event_table(rows), tmp_path / "e.parquet")
-    with Engine([tmp_path / "e.parquet"], source_table(rows)) as whole:
-        expected = whole.frame("attempts")
-    with Engine([tmp_path / "e.parquet"], source_table(rows), slice_steps=len(rows) // 5) as sliced:
-        pd.testing.assert_frame_equal(sliced.frame("attempts"), expected)
-        assert len(sliced.frame("episodes")) > 20
-
-
-def jumbled(session_count: int, seed: int) -> list[dict[str, Any]]:
-    """Return sessions of any events in any order, calm and tangled ones, many at the same instant."""
-    rng = np.random.default_rng(seed)
-    rows: list[dict[str, Any]] = []
-    for i in range(session_count):
-        names = rng.choice([None, "a", "b"], size=int(rng.integers(1, 4)))
-        networks = rng.choice(["wifi", "cellular", None], size=int(rng.integers(1, 3)))
-        events = ["attempt", "open", "error", "close", "retry", "network", "fallback", "poll"][
-            : int(rng.integers(4, 9))
-        ]
-        side = str(rng.choice(["client", "client", "server", "proxy"]))
-        home = {"session_id": f"s{i}", "side": side, "source_id": f"{side}{i % 2}", "format": f"{side}_log"}
-        for _ in range(int(rng.integers(1, 14))):
-            name = str(rng.choice(events))
-            row = {**home, "event": name, "s": float(rng.integers(0, 9)), "network_type": rng.choice(networks)}
-            if name in ("attempt", "open", "error", "close"):
-                row["connection_id"] = rng.choice(names)
-            elif name == "retry":
-                row |= {"retry_number": int(rng.integers(0, 5)), "max_retries": int(rng.choice([3, 3, 3, 8]))}
-            elif name == "poll":
-                row["error_class"] = rng.choice([None, "timeout"])
-            if side == "server" and i % 3 == 0:  # a log that names connections and no sessions
-                row |= {"session_id": None, "connection_id": f"c{i}"}
-            rows.append(row)
-    return rows
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_calm_threads_get_what_the_long_way_finds(tmp_path: Path, seed: int) -> None:
-    """Threads that are not tangled take a shorter way: with every thread called tangled the attempts are the same."""
-    rows = jumbled(400, seed)
-    pq.write_table(event_table(rows), tmp_path / "e.parquet")
-    query = "SELECT * FROM attempts ORDER BY row_key"
-    with Engine([tmp_path / "e.parquet"], source_table(rows)) as short:
-        short.make("tangled")
-        counts = "SELECT (SELECT COUNT(DISTINCT thread_id) FROM places), (SELECT COUNT(*) FROM tangled)"
-        threads, tangled = short._connection.sql(counts).fetchall()[0]
-        assert threads * 0.1 < tangled < threads * 0.9, "both ways are taken"
-        short.make("attempts")
-        expected = short._connection.sql(query).to_arrow_table()
-    with Engine([tmp_path / "e.parquet"], source_table(rows)) as long:
-        long.make("places")
-        long._execute("CREATE TEMP TABLE tangled AS SELECT DISTINCT thread_id FROM places")
-        long._made.add("tangled")
-        long.make("attempts")
-        found = long._connection.sql(query).to_arrow_table()
-    assert found.num_rows > 800
-    assert found.equals(expected)
 
 
 # --- period, filter, grouping ---

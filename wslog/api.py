@@ -210,15 +210,11 @@ class Lake:
 
     def attempts(self) -> pd.DataFrame:
         """Return the ``attempts`` table: one row per connection attempt, as one side saw it."""
-        from wslog.attempts import attempts
-
-        return attempts(self.engine)
+        return self.engine.frame("attempts")
 
     def episodes(self) -> pd.DataFrame:
         """Return the ``episodes`` table: one row per outage of one client session."""
-        from wslog.episodes import episodes
-
-        return episodes(self.engine)
+        return self.engine.frame("episodes")
 
     def sources(self) -> pd.DataFrame:
         """Return the ``sources`` table: one row per ingested file, with its line account."""

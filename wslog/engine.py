@@ -2,12 +2,12 @@
 
 The SQL files are in the subset that DuckDB and Spark run verbatim, with Spark's function names; :data:`MACROS` gives
 DuckDB the three it lacks. :func:`render` is all that happens to a file before an engine sees it, so another engine needs
-only the two tables ``events`` and ``sources``, and :data:`STAGES` in order.
+only the tables ``events``, ``sources`` and ``gathered`` (what :func:`wslog.attempts.gather` makes of the events), and :data:`STAGES`
+in order.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import shutil
@@ -19,15 +19,17 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import numpy as np
+import pyarrow as pa
 
 from wslog import outcomes
+from wslog.attempts import AT_ONCE, FileEvents, gather
 from wslog.errors import LakeDamagedError
 from wslog.schema import COLUMNS, TABLES, arrow_schema
 from wslog.selection import SQL_NAMES, Selection, names_sql, parse_filter, parse_period, select_sql, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow as pa
 
 MACROS = (
     "CREATE MACRO unix_micros(t) AS epoch_us(t)",
@@ -39,12 +41,8 @@ STAGES: dict[str, tuple[str, ...]] = {
     "origins": (),
     "untimed": ("origins",),
     "steps": ("origins", "untimed"),
-    "places": ("steps",),
-    "tangled": ("places",),
-    "knots": ("places", "tangled"),
-    "strands": ("places", "tangled"),
-    "spans": ("places", "tangled", "knots", "strands"),
-    "attempt_rows": ("steps", "knots", "strands", "spans"),
+    "verdicts": ("origins",),
+    "attempt_rows": ("verdicts",),
     "attempts": ("attempt_rows",),
     "sleeps": ("attempts",),
     "outage_rows": ("attempts",),
@@ -57,9 +55,6 @@ STAGES: dict[str, tuple[str, ...]] = {
 
 VIEWS = ("steps", "attempts", "outages")
 """Stages that are not kept: a query over them reads the columns it needs, and no other is ever made."""
-
-PASSING = ("places", "tangled", "knots", "strands", "spans")
-"""Stages that only ``attempt_rows`` reads: gone when that is made."""
 
 _TYPES = {
     "text": "VARCHAR",
@@ -120,7 +115,7 @@ class Engine:
         The ``sources`` table.
     memory_limit : str
         What DuckDB may use before it writes to a temporary folder, like ``3GB``.
-    slice_steps : int
+    events_at_once : int
         Attempts are put together from about so many of their events at a time.
 
     Raises
@@ -134,9 +129,9 @@ class Engine:
         event_files: Sequence[str | os.PathLike[str]],
         sources: pa.Table,
         memory_limit: str = "3GB",
-        slice_steps: int = 2_500_000,
+        events_at_once: int = AT_ONCE,
     ) -> None:
-        self._slice_steps = slice_steps
+        self._events_at_once = events_at_once
         spill = tempfile.mkdtemp(prefix="wslog-")
         self._finish = weakref.finalize(self, shutil.rmtree, spill, ignore_errors=True)
         self._connection = duckdb.connect(
@@ -155,6 +150,7 @@ class Engine:
             run(macro)
         self._bind_sources(sources)
         paths = [os.fspath(path) for path in event_files]
+        self._events = FileEvents(paths)
         self._bind_events(paths)
         # from here on SQL reaches the lake's files and nothing else on this machine
         run("SET allowed_paths = $paths", {"paths": paths})
@@ -216,22 +212,24 @@ class Engine:
             self.make(needed)
         if name == "attempt_rows":
             self._make_attempt_rows()
-        else:
+        elif name != "verdicts":  # made with the attempts, block by block
             self._execute(f"CREATE TEMP {'VIEW' if name in VIEWS else 'TABLE'} {name} AS {render(name)}")
         self._made.add(name)
 
     def _make_attempt_rows(self) -> None:
-        # the sums of all columns of millions of attempts at a time would not fit; all steps of a thread are in one part
-        (count,) = self._connection.sql("SELECT COUNT(*) FROM strands").fetchall()[0]
-        parts = max(1, -(-count // self._slice_steps))
-        while math.gcd(parts, 10) > 1:  # thread_id is a line number times a thousand
-            parts += 1
-        for part in range(parts):
-            insert = "INSERT INTO attempt_rows " if part else "CREATE TEMP TABLE attempt_rows AS "
-            self._execute(insert + render("attempt_rows", parts=parts, part=part))
-        for name in PASSING:
-            self._execute(f"DROP TABLE {name}")
-            self._made.add(name)
+        pool, parts = pa.default_memory_pool(), []
+        # columns held for long: the default pool asks the system for fresh memory at each read
+        pa.set_memory_pool(pa.system_memory_pool())
+        try:
+            for gathered in gather(self._events, self._fetch("SELECT * FROM origins"), self._events_at_once):
+                self._connection.register("gathered", gathered)
+                verdicts = self._fetch(render("verdicts"))
+                self._connection.unregister("gathered")
+                parts.append(_joined(gathered, verdicts))
+        finally:
+            pa.set_memory_pool(pool)
+        # words are numbers in Arrow's dictionaries and texts in DuckDB's tables, twice as large: it stays where it is
+        self._connection.register("attempt_rows", pa.concat_tables(parts))
 
     # --- queries ---
 
@@ -298,6 +296,23 @@ class Engine:
         self._connection.execute(f"CREATE TEMP VIEW events AS SELECT {select} FROM event_files")
 
 
+def _joined(gathered: pa.Table, verdicts: pa.Table) -> pa.Table:
+    """Return what ``sql/attempt_rows.sql`` says: the engine's join would copy every column."""
+    order = np.argsort(verdicts["row_key"].to_numpy())
+    place = np.searchsorted(verdicts["row_key"].to_numpy()[order], gathered["first_row_key"].to_numpy())
+    verdicts = verdicts.take(pa.array(order[place])).combine_chunks()
+    told = {name: verdicts[name] for name in verdicts.column_names}
+    told["outcome"] = told["outcome"].dictionary_encode()
+    return pa.table(
+        {name: told.get(name, gathered[name] if name in gathered.column_names else None) for name in _attempt_columns()}
+    )
+
+
+@cache
+def _attempt_columns() -> tuple[str, ...]:
+    return tuple(re.findall(r"\b[gv]\.(\w+)[,\n]", _text("attempt_rows").split("FROM")[0]))
+
+
 def _unreadable(error: Exception) -> LakeDamagedError:
     return LakeDamagedError(f"the events of the lake cannot be read: {str(error).splitlines()[0]}")
 
@@ -308,8 +323,6 @@ def _typed(name: str, present: Sequence[str]) -> str:
 
 
 def _nullable(schema: pa.Schema) -> pa.Schema:
-    import pyarrow as pa
-
     return pa.schema([field.with_nullable(True) for field in schema])
 
 
@@ -320,7 +333,6 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
     ``datetime64[us, UTC]``, the rest ``float64``.
     """
     import pandas as pd
-    import pyarrow as pa
 
     whole = {
         pa.int16(): pd.Int16Dtype(),

@@ -9,13 +9,7 @@
 -- text is made of other columns, so that nobody pays for text nobody asks for.
 WITH worded AS (
   SELECT *,
-         CASE side_word WHEN 1 THEN 'client' WHEN 2 THEN 'server' ELSE 'proxy' END AS side,
-         CASE source_word WHEN 1 THEN 'wire' WHEN 2 THEN 'library_synthetic' WHEN 3 THEN 'mapped' WHEN 4 THEN 'inferred'
-                          WHEN 5 THEN 'absent' END AS close_code_source,
-         CASE ended_word WHEN 1 THEN 'client' WHEN 2 THEN 'server' WHEN 3 THEN 'proxy' WHEN 4 THEN 'network' END AS ended_by,
-         CASE error_word WHEN 1 THEN 'aborted_by_page' WHEN 2 THEN 'unknown' WHEN 3 THEN 'dns' WHEN 4 THEN 'refused' WHEN 5 THEN 'reset'
-                         WHEN 6 THEN 'timeout' WHEN 7 THEN 'tls' WHEN 8 THEN 'http_status' WHEN 9 THEN 'blocked_by_proxy'
-                         WHEN 10 THEN 'protocol' END AS error_class
+         {side} AS side, {close_code_source} AS close_code_source, {ended_by} AS ended_by, {error_class} AS error_class
   FROM attempt_rows
 )
 SELECT source_id || ':' || {row_line} AS attempt_id,
@@ -29,10 +23,9 @@ SELECT source_id || ':' || {row_line} AS attempt_id,
        {evidence} AS evidence,
        is_left_censored, NOT is_ended AS is_right_censored, sent_count, received_count, sent_bytes, buffered_bytes,
        longest_inbound_silence_ms,
-       CASE network_word WHEN 1 THEN 'wifi' WHEN 2 THEN 'cellular' WHEN 3 THEN 'ethernet' WHEN 4 THEN 'vpn' WHEN 5 THEN 'none'
-                         WHEN 6 THEN 'other' ELSE 'unknown' END AS network_type,
+       {network_type} AS network_type,
        network_class,
-       CASE effective_word WHEN 1 THEN 'slow-2g' WHEN 2 THEN '2g' WHEN 3 THEN '3g' WHEN 4 THEN '4g' END AS effective_type,
+       {effective_type} AS effective_type,
        rtt_ms, asn, as_org, browser, browser_version, os, client_id, client_prefix, sample_weight,
        -- for the later stages; not part of the table
        COALESCE(session_key, client_id, source_id || ':' || CAST(row_key AS STRING)) AS cluster_key, row_key,
