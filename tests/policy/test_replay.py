@@ -59,7 +59,7 @@ def test_replays_agree_with_the_world(name: str) -> None:
     ends = CELLULAR.ends(400_000, rng)[1]
     weight = np.histogram(ends, edges)[0] / len(ends)
     rows = rows_for(edges, 600.0, np.zeros(0), np.zeros(0))
-    spread = Spread(edges, rows, Gaps(*[np.array([899.0]), np.array([np.inf])] * 2), 0)
+    spread = Spread(edges, rows, Gaps(*[np.array([899.0]), np.array([np.inf])] * 2), 0, 1_000)
     below = np.append(0.0, np.cumsum(np.append(weight, 1 - weight.sum())))
     mass = np.append(np.diff(below[spread.cut]), 1 - weight.sum())
     handshakes = CELLULAR.handshake_s * np.exp(0.3 * rng.standard_normal(400))
@@ -134,7 +134,7 @@ def test_mass_is_kept_and_ordered(seed: int) -> None:
     gaps = Gaps(*[np.array([0.0, 1.0, 3.12, 6.1]), np.array([1.0, 3.03, 6.1, np.inf])] * 2)
     cuts = np.concatenate((gaps.low_s, gaps.high_s))
     rows = rows_for(edges, 600.0, gaps.points_s, cuts)
-    spread = Spread(edges, rows, gaps, 0)
+    spread = Spread(edges, rows, gaps, 0, 1_000)
     from wslog.policy.npmle import Parts
 
     weight = log_uniform(edges) * rng.random(len(edges))

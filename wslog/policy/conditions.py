@@ -26,20 +26,18 @@ def fast_handshake_s(outages: Outages) -> float:
 
 def conditions_of(outages: Outages, fast_s: float) -> Conditions:
     """Return how attempts went: durations, and how many of those made in vain hang."""
-    took = np.maximum(outages.end_s - outages.start_s, 0.0)
-    took = np.where(np.isnan(took), 0.0, took)
+    took = np.nan_to_num(np.maximum(outages.end_s - outages.start_s, 0.0))
     slow = outages.is_ok & (took >= 1.0 + fast_s)
     hung = outages.failure == FAILURES.index("timeout")
     failed = ~outages.is_ok & ~hung
     opened = outages.is_ok & ~slow
     in_vain = int(failed.sum() + hung.sum() + slow.sum())
     ratio = float((hung.sum() + slow.sum()) / in_vain) if in_vain else 0.0
-    # the share of outages where most hang, if an outage is of one nature
-    n = len(outages)
-    hanging = np.bincount(outages.outage, hung | slow, n)
-    tried = np.bincount(outages.outage, failed | hung | slow, n)
-    is_steady = _is_steady(outages, failed, hung | slow, ratio)
+    is_steady = ratio > 0 and _is_steady(outages, failed, hung | slow, ratio)
     if is_steady:
+        # the share of outages where most hang, if an outage is of one nature
+        owner, n = outages.outage, len(outages)
+        hanging, tried = np.bincount(owner, hung | slow, n), np.bincount(owner, failed | hung | slow, n)
         ratio = float((2 * hanging > tried).sum() / max((tried > 0).sum(), 1))
     return Conditions(
         handshake_s=_sample(took[opened], 0.1),

@@ -150,7 +150,8 @@ def estimate(
     without = settings.fit_all(bare_patterns, rng) if has_polls else whole
     points = np.concatenate((gaps.points_s, bare_gaps.points_s))
     rows = rows_for(edges, horizon_s, points, cuts)
-    spread, bare_spread = Spread(edges, rows, gaps, 0), Spread(edges, rows, bare_gaps, len(gaps.points_s))
+    spread = Spread(edges, rows, gaps, 0, len(outages))
+    bare_spread = Spread(edges, rows, bare_gaps, len(gaps.points_s), len(outages))
     weights = weights_of(whole, spread)
     made = parts(patterns, whole)
     bare_made = parts(bare_patterns, without) if has_polls else made

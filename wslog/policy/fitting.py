@@ -12,10 +12,10 @@ from wslog.policy.npmle import FirstConnects, Fit, Parts, fit, log_likelihood, l
 from wslog.policy.patterns import CERTAIN, Patterns, compress, edge_of
 from wslog.policy.support import Gaps, Spread
 
-STEPS, PART_STEPS, REPLICATE_STEPS, PROFILE_STEPS = 300, 90, 30, 60
+STEPS, PART_STEPS, REPLICATE_STEPS, PROFILE_STEPS = 300, 90, 30, 36
 """EM steps at most: of a full fit, of a part's, of a replicate, of a fit with a held chance of failure."""
 
-POLISH_STEPS, POLISH_WORK = 9, 4_000_000
+POLISH_STEPS, POLISH_WORK = 6, 4_000_000
 """Steps of a fit that starts from a part's: as many as patterns times steps allow, but at least so many."""
 
 GAP = 2e-4
@@ -35,7 +35,9 @@ STRETCH_COUNT = 5.0
 """Between these instants, and those of the group's own schedule, a group keeps its own share of outages; of the others' shares it
 takes as much as that many outages say."""
 
-MOST_PROFILED = 3_000
+MOST_PROFILED, MOST_MOVED = 10_000, 3_000
+"""Patterns that the chance of failure is looked for in (with few outages a free distribution takes what chance did for its own),
+and that tell how much it matters."""
 
 MOST_FITTED, PART = 20_000, 10_000
 """Distinct patterns that are fitted to the end; with more, a part of them is, and the whole only polishes it."""
@@ -97,20 +99,17 @@ class Settings:
 
 
 def part_of(patterns: Patterns, count: int, rng: np.random.Generator) -> Patterns:
-    """Return about ``count`` patterns that stand for all: frequent ones always, of the rest each as likely as it is frequent.
-
-    Systematic sampling; a pattern's weight goes with its count over its chance to be taken (Horvitz and Thompson, J. Am. Stat.
-    Assoc. 47 (1952) 663-685). Weights sum to as many outages as the part is worth (Kish, Survey Sampling, 1965).
-    """
+    """Return a random part of the outages that has about ``count`` patterns (systematic sampling)."""
     if len(patterns.count) <= count:
         return patterns
-    chance = np.minimum(1.0, patterns.count * (count / patterns.count.sum()))
-    passed = np.floor(np.cumsum(chance) + rng.random())
-    at = np.flatnonzero(np.diff(passed, prepend=0.0) > 0)
-    weight = patterns.count[at] / chance[at]
-    worth = float(weight.sum() ** 2 / (weight / chance[at]).sum())
-    share = worth / float(patterns.count.sum())
-    return replace(patterns.picked(at), count=weight * (worth / weight.sum()), older=patterns.older * share)
+    # with this share of the outages, as many patterns are expected as wanted
+    low, high = 0.0, 1.0
+    for _ in range(20):
+        share = (low + high) / 2
+        low, high = (low, share) if np.minimum(1.0, patterns.count * share).sum() > count else (share, high)
+    kept = np.diff(np.floor(np.cumsum(patterns.count * share) + rng.random()), prepend=0.0)
+    at = np.flatnonzero(kept > 0)
+    return replace(patterns.picked(at), count=kept[at], older=patterns.older * share)
 
 
 def edges_with(base_s: FloatArray, *gaps: Gaps) -> FloatArray:
@@ -166,10 +165,18 @@ def likely_failure(
     part = part_of(patterns, MOST_PROFILED, rng)
     # a part says only what it says: its likelihood is not blown up to that of all
     total = float(part.count.sum())
-    near = alone.fit(part, STEPS // 2, start, failure_ratio=START_RATIO)
-    values = [alone.fit(part, PROFILE_STEPS, near, failure_ratio=p).log_likelihood * total for p in FAILURE_GRID]
-    kept = [p for p, value in zip(FAILURE_GRID, values, strict=True) if value >= max(values) - LIKELY]
-    return FAILURE_GRID[int(np.argmax(values))], kept
+    middle = alone.fit(part, PART_STEPS, start, failure_ratio=START_RATIO)
+    values: dict[float, float] = {}
+    # from the middle outwards, until the likelihood has fallen: it has one summit
+    for way in ([p for p in FAILURE_GRID if p >= START_RATIO], [p for p in FAILURE_GRID[::-1] if p < START_RATIO]):
+        near = middle
+        for p in way:
+            near = alone.fit(part, PROFILE_STEPS, near, failure_ratio=p)
+            values[p] = near.log_likelihood * total
+            if values[p] < max(values.values()) - LIKELY:
+                break
+    best = max(values, key=values.__getitem__)
+    return best, sorted(p for p in values if values[p] >= values[best] - LIKELY)
 
 
 def any_failure(
@@ -180,7 +187,7 @@ def any_failure(
     here = found.chance.failure_ratio
     others = sorted({kept[0], kept[-1]} - {here})
     # of very many patterns a part tells how much the chance of failure matters
-    part = part_of(patterns, MOST_PROFILED, rng)
+    part = part_of(patterns, MOST_MOVED, rng)
 
     def sides_at(p: float) -> list[Weights]:
         one = settings.fit(part, PART_STEPS, found, failure_ratio=p)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from wslog.policy.fitting import REPLICATE_STEPS, STEPS, Settings, rows_of
+from wslog.policy.fitting import PART_STEPS, REPLICATE_STEPS, Settings, rows_of
 from wslog.policy.model import FloatArray, Outages
 from wslog.policy.npmle import Fit
 from wslog.policy.patterns import Patterns
@@ -47,7 +47,7 @@ def replicate(
 
     base = replace(patterns.picked(used), count=counted(weight), older=patterns.older * part_ratio)
     known = replace(settings, first=settings.first.scaled(part_ratio))
-    center = known.fit(base, STEPS, found) if part_ratio < 1 else found
+    center = known.fit(base, PART_STEPS, found) if part_ratio < 1 else found
     still = known.fit(base, REPLICATE_STEPS, center)
     groups = min(groups, sessions)
     rows, failures = np.zeros((groups + 1, spread.rows.count)), np.zeros(groups + 1)

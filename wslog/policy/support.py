@@ -15,6 +15,7 @@ from wslog.policy.model import FloatArray, IntArray, Outages
 from wslog.policy.npmle import Parts
 from wslog.policy.patterns import edge_of
 from wslog.policy.replay import Rows
+from wslog.policy.ungroup import Curve
 
 LOOKS = 12
 """Looks that a stretch must hold to count as looked at."""
@@ -130,15 +131,10 @@ def _kernel(edges_s: FloatArray, gaps: Gaps) -> FloatArray:
     return np.asarray(kernel / kernel.sum(axis=1, keepdims=True), np.float64)
 
 
-def _harmonic(a: float, b: float) -> float:
-    """Return the harmonic mean of two slopes: no tangent above it overshoots."""
-    return 2 * a * b / (a + b) if a > 0 and b > 0 else 0.0
-
-
 class Spread:
     """Turns an estimate's cell weights into weights of replay rows, as they are or pushed to the ends of the gaps."""
 
-    def __init__(self, edges_s: FloatArray, rows: Rows, gaps: Gaps, offset: int) -> None:
+    def __init__(self, edges_s: FloatArray, rows: Rows, gaps: Gaps, offset: int, outage_count: float) -> None:
         """Take the gaps whose ends are the points of ``rows`` from ``offset`` on."""
         self.rows, self.gaps, self.first_point = rows, gaps, rows.never + 1 + offset
         self.cut = np.searchsorted(edges_s, rows.edges_s)
@@ -148,55 +144,17 @@ class Spread:
         )
         self.cells = len(edges_s) - 1
         self.kernel = _kernel(rows.edges_s, gaps)
+        # the open gap after the last look has no other side
+        ends = [np.searchsorted(rows.edges_s, cut[:-1] * (1 - 1e-9)) for cut in (gaps.low_cut_s, gaps.high_cut_s)]
+        self.curve = Curve(rows.edges_s, [(int(a), int(b)) for a, b in zip(*ends, strict=True)], outage_count)
 
     def rows_of(self, weight: FloatArray) -> FloatArray:
-        """Return (rows,) weights of (cells + 1,) weights; the last one is "never"."""
+        """Return (rows,) weights of (cells + 1,) weights, a smooth curve in the gaps; the last one is "never"."""
         below = np.concatenate(([0.0], np.cumsum(weight)))
         found = np.zeros(self.rows.count)
-        found[: self.rows.never] = self._drawn(np.diff(below[self.cut]) @ self.kernel)
+        found[: self.rows.never] = self.curve.drawn(np.diff(below[self.cut]) @ self.kernel)
         found[self.rows.never] = weight[self.cells]
         return found
-
-    def _drawn(self, row: FloatArray) -> FloatArray:
-        """Return cell weights with a smooth curve through the ends of inner gaps instead of what the fit left there.
-
-        Monotone cubic interpolation of the distribution in the logarithm of time (Fritsch and Carlson, SIAM J. Numer. Anal. 17
-        (1980) 238-246): a fit is flat in a gap, while outages hardly begin to end anew at every attempt.
-        """
-        found = row.copy()
-        below = np.concatenate(([0.0], np.cumsum(row)))
-        x = np.log(np.maximum(self.rows.edges_s, self.rows.edges_s[1]))
-        for low_s, high_s in zip(self.gaps.low_cut_s[1:-1], self.gaps.high_cut_s[1:-1], strict=True):
-            a, b = np.searchsorted(self.rows.edges_s, [low_s * (1 - 1e-9), high_s * (1 - 1e-9)])
-            if b - a < 2 or below[b] <= below[a]:
-                continue
-            secant = (below[b] - below[a]) / (x[b] - x[a])
-            slopes = [_harmonic(self._slope(below, x, a, -1), secant), _harmonic(self._slope(below, x, b, 1), secant)]
-            t = (x[a : b + 1] - x[a]) / (x[b] - x[a])
-            width = x[b] - x[a]
-            curve = (
-                below[a] * (1 + 2 * t) * (1 - t) ** 2
-                + below[b] * t**2 * (3 - 2 * t)
-                + width * (slopes[0] * t * (1 - t) ** 2 - slopes[1] * t**2 * (1 - t))
-            )
-            found[a:b] = np.maximum(np.diff(curve), 0.0)
-        return found
-
-    def _slope(self, below: FloatArray, x: FloatArray, at: int, side: int) -> float:
-        """Return the slope beside an end of a gap: to the next gap's other end, or over a third of the logarithm of time."""
-        cuts = np.searchsorted(x, np.log(np.maximum(self.gaps.cuts_s, self.rows.edges_s[1])) - 1e-9)
-        others = cuts[cuts > at] if side > 0 else cuts[cuts < at]
-        limit = int(np.searchsorted(x, x[at] + side / 3))
-        near = min(max(limit, 0), len(x) - 1)
-        if len(others):
-            near = int(others.min() if side > 0 else others.max())
-        elif (
-            side > 0 and np.isinf(self.gaps.high_cut_s[-1]) and self.gaps.low_cut_s[-1] <= self.rows.edges_s[at] * 1.001
-        ):
-            near = len(x) - 1
-        if x[near] == x[at]:
-            return 0.0
-        return float((below[near] - below[at]) / (x[near] - x[at]))
 
     def pushed(self, weight: FloatArray, parts: Parts, side: str, only_last: bool = False) -> FloatArray:
         """Return (rows,) weights with the mass of each gap (or of the last one only) as far left or right as it can be.
