@@ -15,7 +15,7 @@ from wslog.simulate import simulate
 
 pytestmark = [pytest.mark.spark, pytest.mark.filterwarnings("ignore")]
 
-QUERIES = ("cases", "clocks", "exposure", "groups", "moves", "sessions", "story", "totals")
+QUERIES = ("cases", "clocks", "exposure", "groups", "moves", "opens", "sessions", "story", "totals", "waits")
 
 
 @pytest.fixture(scope="module")

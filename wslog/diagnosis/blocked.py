@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from wslog.diagnosis.direct import answered, page_says
-from wslog.diagnosis.model import BoolArray, Finding, Fired, FloatArray, IntArray, Observed, among, words
+from wslog.diagnosis.findings import Finding, Fired
+from wslog.diagnosis.model import BoolArray, FloatArray, IntArray, Observed, words
 from wslog.diagnosis.tails import benjamini_hochberg, beta_quantile_low, binomial_tail
 
 LEVELS = ("client_prefix", "as_org", "asn", "network_class", "network_type")
@@ -50,16 +51,17 @@ def detect(seen: Observed, expired: BoolArray) -> Fired:
     if len(tried) < 2 * MIN_SESSIONS:
         return fired
     status, _ = answered(seen)
-    key = seen.words("session_key")
     told = (
-        (~np.isnan(status) & (status != 407)) | (seen.words("error_class") == "tls") | (page_says(seen) != "") | expired
+        (~np.isnan(status) & (status != 407)) | seen.among("error_class", ("tls",)) | (page_says(seen) != "") | expired
     )
-    explained = set(key[told])
+    codes, names = seen.codes("session_key")
+    explained = words(tried, "session_key")
+    explained = np.isin(pd.Index(names).get_indexer(pd.Index(explained, dtype=object)), np.unique(codes[told]))
     never = (tried["opened_count"] == 0).to_numpy(dtype=bool)
     polled = (tried["poll_ok_count"] > 0).to_numpy(dtype=bool)
     # where polls fail too, it is not WebSocket that is blocked
     shut = ~polled & (tried["poll_failed_count"] > 0).to_numpy(dtype=bool)
-    looks = never & polled & ~tried["session_key"].isin(explained).to_numpy(dtype=bool)
+    looks = never & polled & ~explained
     speed = _speed(seen, tried)
     tests = _tests(tried, looks)
     q = benjamini_hochberg([test[4] for test in tests])
@@ -70,7 +72,7 @@ def detect(seen: Observed, expired: BoolArray) -> Fired:
         if q_value > MAX_RATE or share <= 0 or 1 - rate / share < MIN_PURITY or low <= max(rate, MIN_SHARE):
             continue
         here = words(tried, level) == name
-        group = here & never & ~shut & ~tried["session_key"].isin(explained).to_numpy(dtype=bool)
+        group = here & never & ~shut & ~explained
         purity, usual = _purity(speed, looks, here)
         group &= (purity >= SURE_PURITY) | ((purity >= MIN_PURITY) & (usual >= MIN_SHARE))
         members = set(tried["session_key"][group]) - taken
@@ -104,9 +106,13 @@ def detect(seen: Observed, expired: BoolArray) -> Fired:
 def _speed(seen: Observed, tried: pd.DataFrame) -> IntArray:
     """Return for each session between which of :data:`FAILED_IN_S` its fastest failure lies; one more where none is known."""
     took_s = (seen.numbers("ended_us") - seen.numbers("started_us")) / 1e6
-    failed = ~seen.opened & (seen.words("side") == "client") & (took_s >= 0)
-    fastest = pd.Series(took_s[failed]).groupby(seen.words("session_key")[failed]).min()
-    of_session = fastest.reindex(words(tried, "session_key")).to_numpy(dtype=np.float64)
+    failed = ~seen.opened & seen.is_client & (took_s >= 0)
+    codes, names = seen.codes("session_key")
+    fastest = np.full(len(names), np.inf)
+    np.minimum.at(fastest, codes[failed], took_s[failed])
+    fastest[-1] = np.inf
+    place = pd.Index(names).get_indexer(pd.Index(words(tried, "session_key"), dtype=object))
+    of_session = np.where(np.isinf(fastest[place]), np.nan, fastest[place])
     return np.where(np.isnan(of_session), len(FAILED_IN_S) + 1, np.searchsorted(FAILED_IN_S, of_session)).astype(
         np.int64
     )
@@ -142,7 +148,6 @@ def _tests(tried: pd.DataFrame, looks: BoolArray) -> list[tuple[str, str, int, i
 
 
 def _label(seen: Observed, fired: Fired, members: set[str], with_polls: set[str], evidence: str) -> None:
-    key = seen.words("session_key")
-    mask = among(key, members) & ~seen.opened & (seen.words("side") == "client")
-    sure = ["high" if name in with_polls else "medium" for name in key[mask]]
-    fired.hit("blocked_network", mask, sure, [evidence] * int(mask.sum()))
+    mask = seen.among("session_key", members) & ~seen.opened & seen.is_client
+    sure = np.where(seen.among("session_key", with_polls), "high", "medium").astype(object)
+    fired.hit("blocked_network", mask, sure, evidence)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from wslog.diagnosis.model import Finding, Fired, Observed, among, numbers, words
+from wslog.diagnosis.findings import Finding, Fired, Told
+from wslog.diagnosis.model import Observed, numbers, words
 
 MIN_TOLD = 3
 DAY_S = 86_400.0
@@ -25,14 +26,16 @@ def detect(seen: Observed) -> Fired:
     members = set(ahead_s) & set(failed)
     if not members:
         return fired
-    key = seen.words("session_key")
-    mask = among(key, members) & ~seen.opened & (seen.words("side") == "client")
-    sure = ["high" if failed[name] >= 2 else "medium" for name in key[mask]]
-    texts = [f"clock_ahead_days={ahead_s[name] / DAY_S:.0f} failed_connects={failed[name]:.0f}" for name in key[mask]]
-    fired.hit("clock_wrong", mask, sure, texts)
+    mask = seen.among("session_key", members) & ~seen.opened & seen.is_client
+    codes, names = seen.codes("session_key")
+    known = [name if name in members else "" for name in names.tolist()]
+    days = np.round(np.array([ahead_s.get(name, np.nan) for name in known])[codes] / DAY_S)
+    tries = np.array([failed.get(name, np.nan) for name in known])[codes]
+    sure = np.where(tries >= 2, "high", "medium").astype(object)
+    fired.hit("clock_wrong", mask, sure, Told([("clock_ahead_days", days), ("failed_connects", tries)]))
     if len(members) >= MIN_TOLD:
-        days = np.median([abs(ahead_s[name]) / DAY_S for name in members])
+        usual = np.median([abs(ahead_s[name]) / DAY_S for name in members])
         what = f"{len(members)} clients whose clocks are wrong never connected"
-        evidence = f"their lines' times are {days:.0f} days (median) from those of the lines received beside them"
+        evidence = f"their lines' times are {usual:.0f} days (median) from those of the lines received beside them"
         fired.findings.append(Finding("clock_wrong", what, int(mask.sum()), len(members), evidence, "high"))
     return fired

@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from wslog.diagnosis import blocked, carrier, clock, direct, expired, handover, herds, idle, patterns, sleep, throttled
+from wslog.diagnosis.findings import FINDING_COLUMNS, Finding, Herd, Hits, Told
 from wslog.diagnosis.herd_measures import measure
 from wslog.diagnosis.limits import limits
-from wslog.diagnosis.model import FINDING_COLUMNS, Finding, Herd, Hits, Observed, named
-from wslog.diagnosis.rules import precedence, rule
+from wslog.diagnosis.model import BoolArray, Observed, TextArray
+from wslog.diagnosis.rules import precedence, rule, rules
 from wslog.intervals import MOMENTS
 from wslog.metrics.frames import arrange, proportions, select
 from wslog.selection import Filter, Selection, Term, unknown
@@ -120,10 +120,13 @@ def diagnose(
     attempts = label(seen, hits)
     groups = engine.run("diagnosis/groups", "attempts", selection)
     story = None
+    chosen = np.ones(seen.count, dtype=bool)
     if session is not None:
         story = _story(engine, session, attempts)
-        attempts = attempts[attempts["session_key"] == session].reset_index(drop=True)
-    causes = _causes(seen, attempts, groups, selection.by, session is not None)
+        chosen = seen.among("session_key", (session,))
+    causes = _causes(seen, attempts["cause"], chosen, groups, selection.by)
+    if session is not None:
+        attempts = attempts[chosen].reset_index(drop=True)
     return Diagnosis(
         causes, _findings(findings), attempts, measure(engine, selection, seen, together), story, limits(seen.totals)
     )
@@ -131,17 +134,18 @@ def diagnose(
 
 def observe(engine: Engine, selection: Selection) -> Observed:
     """Read what the detectors look at."""
-    names = ("cases", "moves", "sessions", "totals", "clocks", "opens", "waits")
-    return Observed(**{name: engine.run(f"diagnosis/{name}", "attempts", selection) for name in names})
+    names = ("moves", "sessions", "totals", "clocks", "opens", "waits")
+    frames = {name: engine.run(f"diagnosis/{name}", "attempts", selection) for name in names}
+    return Observed(cases=engine.fetch("diagnosis/cases", "attempts", selection), **frames)
 
 
 def look(seen: Observed, exposure: pd.DataFrame) -> tuple[list[Hits], list[Finding], list[Herd]]:
     """Ask every detector; those that need to know what is explained already come last."""
     hits: list[Hits] = []
     findings: list[Finding] = []
-    if seen.cases.empty:
+    if not seen.count:
         return hits, findings, []
-    count = len(seen.cases)
+    count = seen.count
     together, ended = herds.detect(seen), expired.detect(seen)
     first = (
         direct.detect(seen),
@@ -170,67 +174,92 @@ def look(seen: Observed, exposure: pd.DataFrame) -> tuple[list[Hits], list[Findi
     return hits, _counted(seen, hits, findings), together.herds
 
 
-def _first_causes(seen: Observed, hits: Sequence[Hits]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+def _first_causes(seen: Observed, hits: Sequence[Hits]) -> tuple[TextArray, TextArray]:
     """Return cause and confidence of each case by the first rule that fired, empty where none did."""
-    causes = np.full(len(seen.cases), "", dtype=object)
-    confidence = np.full(len(seen.cases), "", dtype=object)
-    order = precedence()
-    for hit in sorted(hits, key=lambda h: -order[h.rule_id]):
-        causes[hit.at] = np.array(hit.causes, dtype=object) if len(hit.causes) else rule(hit.rule_id).cause
-        confidence[hit.at] = (
-            hit.confidence if isinstance(hit.confidence, str) else np.array(hit.confidence, dtype=object)
-        )
+    causes = np.full(seen.count, "", dtype=object)
+    confidence = np.full(seen.count, "", dtype=object)
+    for hit in _weakest_first(hits):
+        causes[hit.at] = rule(hit.rule_id).cause if hit.causes is None else hit.causes
+        confidence[hit.at] = hit.confidence
     return causes, confidence
+
+
+def _weakest_first(hits: Sequence[Hits]) -> list[Hits]:
+    order = precedence()
+    return sorted(hits, key=lambda hit: -order[hit.rule_id])
 
 
 def _counted(seen: Observed, hits: Sequence[Hits], findings: Sequence[Finding]) -> list[Finding]:
     """Take what has a cause with better evidence out of the findings about single lines; those left with too little go."""
     order = precedence()
-    first = np.full(len(seen.cases), "", dtype=object)
-    for hit in sorted(hits, key=lambda h: -order[h.rule_id]):
-        first[hit.at] = hit.rule_id
-    who = seen.words("cluster_key")
+    first = np.full(seen.count, len(order), dtype=np.int64)
+    for hit in _weakest_first(hits):
+        first[hit.at] = order[hit.rule_id]
     found = []
     for finding in findings:
         if finding.at is not None:
-            kept = finding.at[first[finding.at] == finding.rule_id]
+            kept = finding.at[first[finding.at] == order[finding.rule_id]]
             if len(kept) < direct.MIN_ANSWERS:
                 continue
             what = finding.what.replace("{size}", f"{len(kept):,}")
-            finding = replace(finding, what=what, size=len(kept), session_count=len(set(who[kept])))
+            finding = replace(finding, what=what, size=len(kept), session_count=seen.distinct("cluster_key", kept))
         found.append(finding)
     return found
 
 
 def label(seen: Observed, hits: Sequence[Hits]) -> pd.DataFrame:
     """Return the frame ``attempts`` of a diagnosis."""
-    count = len(seen.cases)
     causes, confidence = _first_causes(seen, hits)
-    evidence = np.full(count, "", dtype=object)
-    rule_ids: list[list[str]] = [[] for _ in range(count)]
+    ordered = _weakest_first(hits)
+    owner = np.full(seen.count, -1, dtype=np.int64)
+    for number, hit in enumerate(ordered):
+        owner[hit.at] = number
+    evidence = np.full(seen.count, "", dtype=object)
+    for number, hit in enumerate(ordered):
+        # only what the row shows is put into words
+        mine = hit.at[owner[hit.at] == number]
+        evidence[mine] = hit.evidence if isinstance(hit.evidence, str) else hit.evidence.of(mine)
+    bare = np.flatnonzero(owner < 0).astype(np.int64)
+    evidence[bare] = _bare(seen).of(bare)
+    ended_us = pd.array(seen.numbers("at_us"), dtype="Float64").astype("Int64")
+    columns = {
+        "attempt_id": seen.cases["attempt_id"].to_numpy(),
+        "side": seen.words("side"),
+        "session_key": _or_none(seen.words("session_key")),
+        "outcome": seen.words("outcome"),
+        "cause": np.where(causes == "", "unexplained", causes),
+        "confidence": _or_none(confidence),
+        "rule_ids": _fired(seen, hits),
+        "evidence": evidence,
+    }
+    frame = {name: pd.Series(values, dtype=object) for name, values in columns.items()}
+    frame["ended_at"] = pd.to_datetime(pd.Series(ended_us), unit="us", utc=True)
+    return pd.DataFrame(frame, columns=list(ATTEMPT_COLUMNS))
+
+
+def _or_none(texts: TextArray) -> TextArray:
+    found = texts.copy()
+    found[texts == ""] = None
+    return found
+
+
+def _fired(seen: Observed, hits: Sequence[Hits]) -> TextArray:
+    """Return the rules that fired on each case, by precedence, with spaces between."""
     order = precedence()
-    for hit in sorted(hits, key=lambda h: -order[h.rule_id]):
-        evidence[hit.at] = np.array(hit.evidence, dtype=object)
-        for i in hit.at:
-            if hit.rule_id not in rule_ids[i]:
-                rule_ids[i].insert(0, hit.rule_id)
-    frame = seen.cases[["attempt_id", "side", "session_key", "outcome"]].copy()
-    frame["ended_at"] = pd.to_datetime(seen.cases["at_us"].astype("Int64"), unit="us", utc=True)
-    frame["cause"] = np.where(causes == "", "unexplained", causes)
-    frame["confidence"] = pd.Series([word or None for word in confidence], index=frame.index, dtype=object)
-    frame["rule_ids"] = pd.Series([" ".join(names) for names in rule_ids], index=frame.index, dtype=object)
-    is_bare = evidence == ""
-    evidence[is_bare] = _bare(seen, is_bare)
-    frame["evidence"] = pd.Series(evidence, index=frame.index, dtype=object)
-    return frame[list(ATTEMPT_COLUMNS)]
+    bits = np.zeros(seen.count, dtype=np.uint64)
+    for hit in hits:
+        bits[hit.at] |= np.uint64(1 << order[hit.rule_id])
+    found, places = np.unique(bits, return_inverse=True)
+    names = [entry.rule_id for entry in rules()]
+    texts = [" ".join(name for k, name in enumerate(names) if number >> k & 1) for number in found.tolist()]
+    said: TextArray = np.array(texts, dtype=object)[places]
+    return said
 
 
-def _bare(seen: Observed, mask: npt.NDArray[np.bool_]) -> list[str]:
+def _bare(seen: Observed) -> Told:
     """Return what is known of cases that nothing explains: outcome, code and error class."""
-
     names = ("outcome", "close_code", "error_class", "lifetime_s", "silence_s")
-    parts = [(n, seen.numbers(n) if n.endswith(("_s", "code")) else seen.words(n)) for n in names]
-    return named(parts, mask)
+    return Told([(n, seen.numbers(n) if n.endswith(("_s", "code")) else seen.words(n)) for n in names])
 
 
 def _findings(findings: Sequence[Finding]) -> pd.DataFrame:
@@ -239,15 +268,16 @@ def _findings(findings: Sequence[Finding]) -> pd.DataFrame:
 
 
 def _causes(
-    seen: Observed, attempts: pd.DataFrame, groups: pd.DataFrame, by: Sequence[str], is_one: bool
+    seen: Observed, cause: pd.Series[Any], chosen: BoolArray, groups: pd.DataFrame, by: Sequence[str]
 ) -> pd.DataFrame:
-    """Return the metric frame: sums over clusters as the SQL of other metrics gives them."""
+    """Return the metric frame of the chosen cases: sums over clusters as the SQL of other metrics gives them."""
     keys = [*by, "side"]
-    facts = seen.cases[["attempt_id", "cluster_key", "sample_weight"]]
-    rows = attempts[["attempt_id", "cause"]].merge(facts, on="attempt_id")
-    rows = rows.merge(groups[groups["attempt_id"].notna()].drop(columns="excluded"), on="attempt_id")
-    untold = groups[groups["attempt_id"].isna()]
-    rows["w"] = rows["sample_weight"].astype("float64")
+    # both in order of row_key, and of the same attempts
+    rows = groups[groups["row_key"].notna()].sort_values("row_key", kind="stable", ignore_index=True)
+    rows = rows.drop(columns=["excluded", "row_key"]).assign(
+        cause=cause, cluster_key=seen.codes("cluster_key")[0], w=seen.numbers("sample_weight")
+    )[chosen]
+    untold = groups[groups["row_key"].isna()]
     columns = [*keys, "cause", *MOMENTS, "cluster_count", "y_rows", "n_rows", "excluded"]
     if rows.empty:
         return arrange([proportions(pd.DataFrame(columns=columns).astype({"cause": object}))], [*keys, "cause"])
@@ -267,7 +297,7 @@ def _causes(
     # every cause that occurs anywhere is told of every group: none of 50 is a fact too
     every = groups_n.merge(pd.DataFrame({"cause": sorted(rows["cause"].unique())}), how="cross")
     sums = every.merge(hit, on=[*keys, "cause"], how="left").fillna(dict.fromkeys((*of_cause, "y_rows"), 0.0))
-    left_out = _sum(untold, keys, excluded=("excluded", "sum")) if len(untold) and not is_one else None
+    left_out = _sum(untold, keys, excluded=("excluded", "sum")) if len(untold) and chosen.all() else None
     sums = sums.assign(excluded=0.0) if left_out is None else sums.merge(left_out, on=keys, how="left")
     sums["excluded"] = sums["excluded"].fillna(0.0)
     return arrange([proportions(sums[columns])], [*keys, "cause"])

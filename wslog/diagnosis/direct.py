@@ -8,7 +8,8 @@ from importlib.resources import files
 
 import numpy as np
 
-from wslog.diagnosis.model import BoolArray, Finding, Fired, FloatArray, Observed, named
+from wslog.diagnosis.findings import Finding, Fired, Told
+from wslog.diagnosis.model import BoolArray, FloatArray, Observed, TextArray
 from wslog.diagnosis.rules import rule
 
 RESTART_CODES = (1001, 1012)
@@ -33,7 +34,7 @@ def detect(seen: Observed) -> Fired:
     _statuses(seen, fired)
     _codes(seen, fired)
     loops = (seen.numbers("loop_count") >= LOOP_COUNT) & (seen.numbers("in_loop") > 0)
-    fired.hit("zero_delay_loop", loops, "high", named([("retries_within_100_ms", seen.numbers("loop_count"))], loops))
+    fired.hit("zero_delay_loop", loops, "high", Told([("retries_within_100_ms", seen.numbers("loop_count"))]))
     if loops.any():
         what = "{size} retries without any delay"
         fired.findings.append(_finding(seen, "zero_delay_loop", what, loops, "retries within 100 ms of a failure"))
@@ -42,17 +43,17 @@ def detect(seen: Observed) -> Fired:
 
 def _errors(seen: Observed, fired: Fired) -> None:
     opened, error = seen.opened, seen.words("error_class")
-    tunnel = ~opened & ((error == "blocked_by_proxy") | (seen.numbers("http_status") == 407))
+    tunnel = ~opened & (seen.among("error_class", ("blocked_by_proxy",)) | (seen.numbers("http_status") == 407))
     parts = [("error", error), ("http_status", seen.numbers("http_status"))]
-    fired.hit("tunnel_refused", tunnel, "high", named(parts, tunnel))
+    fired.hit("tunnel_refused", tunnel, "high", Told(parts))
     code = seen.numbers("close_code")
-    tls = (error == "tls") | (code == 1015)
-    fired.hit("tls_failed", tls, "high", named([("error", error), ("code", code)], tls))
+    tls = seen.among("error_class", ("tls",)) | (code == 1015)
+    fired.hit("tls_failed", tls, "high", Told([("error", error), ("code", code)]))
     says = page_says(seen)
     page = (says != "") & ~opened
-    fired.hit("page_error", page, "high", [f"text says: {text}" for text in says[page]])
-    refused = ~opened & (error == "refused")
-    fired.hit("refused", refused, "medium", named([("error", error)], refused))
+    fired.hit("page_error", page, "high", Told([("text_says", says)]))
+    refused = ~opened & seen.among("error_class", ("refused",))
+    fired.hit("refused", refused, "medium", Told([("error", error)]))
     whats = (("tunnel_refused", tunnel), ("tls_failed", tls), ("page_error", page), ("refused", refused))
     for rule_id, mask in whats:
         if mask.sum() >= MIN_ANSWERS:
@@ -64,16 +65,17 @@ def _errors(seen: Observed, fired: Fired) -> None:
 def _finding(
     seen: Observed, rule_id: str, what: str, mask: BoolArray, evidence: str, confidence: str = "high"
 ) -> Finding:
-    sessions = len(set(seen.words("cluster_key")[mask]))
+    sessions = seen.distinct("cluster_key", mask)
     at = np.flatnonzero(mask).astype(np.int64)
     return Finding(rule_id, what, len(at), sessions, evidence, confidence, at=at)
 
 
-def page_says(seen: Observed) -> FloatArray:
+def page_says(seen: Observed) -> TextArray:
     """Return what the browser itself says of each case, empty where it says nothing."""
-    texts = seen.words("error_text")
-    found = {text: next((says for mark, says in page_texts() if mark in text.lower()), "") for text in set(texts)}
-    return np.array([found[text] for text in texts], dtype=object)
+    codes, texts = seen.codes("error_text")
+    found = [next((says for mark, says in page_texts() if mark in text.lower()), "") for text in texts.tolist()]
+    said: TextArray = np.array(found, dtype=object)[codes]
+    return said
 
 
 def answered(seen: Observed) -> tuple[FloatArray, BoolArray]:
@@ -89,11 +91,13 @@ def answered(seen: Observed) -> tuple[FloatArray, BoolArray]:
 def _statuses(seen: Observed, fired: Fired) -> None:
     status, from_peer = answered(seen)
     mask = ~np.isnan(status) & (status != 407) & (status != 499)
-    told = np.where(from_peer, "the other side's log", "this log")
-    fired.hit("http_status", mask, "high", named([("http_status", status), ("told_by", told)], mask))
+    told = np.where(from_peer, "the other side's log", "this log").astype(object)
+    fired.hit("http_status", mask, "high", Told([("http_status", status), ("told_by", told)]))
     sides = seen.words("side")
     for number in np.unique(status[mask]):
-        counts = {side: int((mask & (status == number) & (sides == side)).sum()) for side in set(sides)}
+        counts = {
+            side: int((mask & (status == number) & (sides == side)).sum()) for side in seen.codes("side")[1].tolist()
+        }
         side = "client" if counts.get("client", 0) >= MIN_ANSWERS else max(counts, key=lambda s: counts[s])
         hit = mask & (status == number) & (sides == side)
         if hit.sum() < MIN_ANSWERS:
@@ -107,18 +111,18 @@ def _statuses(seen: Observed, fired: Fired) -> None:
 
 def _codes(seen: Observed, fired: Fired) -> None:
     code = seen.numbers("close_code")
-    wire = (seen.words("close_code_source") == "wire") & (seen.words("outcome") == "closed_by_server")
+    wire = seen.among("close_code_source", ("wire",)) & seen.among("outcome", ("closed_by_server",))
     restart = wire & np.isin(code, RESTART_CODES)
-    fired.hit("restart_code", restart, "medium", named([("code", code)], restart))
+    fired.hit("restart_code", restart, "medium", Told([("code", code)]))
     server = wire & np.isin(code, SERVER_CODES)
-    fired.hit("server_code", server, "medium", named([("code", code)], server))
+    fired.hit("server_code", server, "medium", Told([("code", code)]))
     terminal = wire & np.isin(code, TERMINAL_CODES)
     count = seen.numbers("code_count")
     at_once = (seen.numbers("next_us") - seen.numbers("at_us") <= AT_ONCE_US) | (seen.numbers("retry_count") > 0)
     sure = (count >= 2) | at_once
-    again = np.where(at_once, "yes", "no")
-    told = named([("code", code), ("times_in_session", count), ("tried_again", again)], terminal)
-    fired.hit("terminal_code", terminal, list(np.where(sure[terminal], "high", "medium")), told)
+    again = np.where(at_once, "yes", "no").astype(object)
+    told = Told([("code", code), ("times_in_session", count), ("tried_again", again)])
+    fired.hit("terminal_code", terminal, np.where(sure, "high", "medium").astype(object), told)
     for rule_id, mask, text in (
         ("terminal_code", terminal, "{size} closes for what the client sent, code "),
         ("server_code", server, "{size} closes by the server with code "),
@@ -131,7 +135,7 @@ def _codes(seen: Observed, fired: Fired) -> None:
                 fired.findings.append(_finding(seen, rule_id, f"{text}{number:.0f}", hit, evidence, "medium"))
 
 
-def top_shares(values: FloatArray) -> str:
+def top_shares(values: TextArray) -> str:
     """Return ``; Firefox 80 %, Chrome 20 %`` of the named values, empty when none is named."""
     named_values = values[values != ""]
     if not len(named_values):

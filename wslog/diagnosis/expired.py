@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from wslog.diagnosis.direct import answered, page_says
-from wslog.diagnosis.model import BoolArray, Finding, Fired, FloatArray, Observed, among, numbers, places, words
+from wslog.diagnosis.findings import Finding, Fired
+from wslog.diagnosis.model import BoolArray, FloatArray, Observed, numbers, places, words
 
 MIN_TOLD = 5
 MIN_SHARE = 0.5
@@ -29,30 +30,36 @@ def detect(seen: Observed) -> Fired:
     told = _told(seen)
     if not told.any():
         return fired
-    started, who, place = seen.numbers("started_us"), seen.words("cluster_key"), places(seen.cases)
-    failed = (seen.words("side") == "client") & ~seen.opened & ~np.isnan(started)
+    started = seen.numbers("started_us")
+    place, names = seen.places
+    failed = seen.is_client & ~seen.opened & ~np.isnan(started)
     status, _ = answered(seen)
-    bare = failed & np.isin(seen.words("error_class"), MUTE) & np.isnan(status) & (page_says(seen) == "")
-    bare &= seen.words("outcome") == "never_opened"
+    mute = seen.among("error_class", MUTE)
+    bare = failed & mute & np.isnan(status) & (page_says(seen) == "") & seen.among("outcome", ("never_opened",))
     never = _share_that_never_opens(seen)
     opens_at = places(seen.opens)
-    for name in sorted(set(place[told])):
-        first, last, gaps = _gaps(seen, opens_at == name)
-        here = failed & (place == name)
+    for code in np.unique(place[told]).tolist():
+        first, last, gaps = _gaps(seen, opens_at == names[code])
+        here = failed & (place == code)
         gap = np.searchsorted(last, started)
         inside = here & (gap < len(first))
         inside[inside] = first[gap[inside]] < started[inside]
         for number in np.unique(gap[told & inside]).tolist():
             mine = inside & (gap == number)
             says = mine & told
-            sessions, those = len(set(who[mine])), len(set(who[says]))
-            reasons = len(set(who[mine & ~np.isin(seen.words("error_class"), MUTE)]))
+            sessions, those, reasons = (seen.distinct("cluster_key", who) for who in (mine, says, mine & ~mute))
             chance = min(1.0, gaps * never**sessions)
             if those < MIN_TOLD or those < MIN_SHARE * reasons or chance > MAX_CHANCE:
                 continue
             begin, end = float(started[says].min()), float(started[says].max())
             _tell(
-                seen, fired, name, mine & bare & (started >= begin) & (started <= end), says, chance, (sessions, those)
+                seen,
+                fired,
+                names[code],
+                mine & bare & (started >= begin) & (started <= end),
+                says,
+                chance,
+                (sessions, those),
             )
     return fired
 
@@ -60,8 +67,8 @@ def detect(seen: Observed) -> Fired:
 def _told(seen: Observed) -> BoolArray:
     """Return failures that say TLS; not of clients whose clock is far off: to them any certificate has ended, at any time."""
     found: BoolArray = (
-        (seen.words("error_class") == "tls") & ~seen.opened & (seen.words("side") == "client")
-        & ~np.isnan(seen.numbers("started_us")) & ~among(seen.words("session_key"), set(words(seen.clocks, "session_key")))
+        seen.among("error_class", ("tls",)) & ~seen.opened & seen.is_client
+        & ~np.isnan(seen.numbers("started_us")) & ~seen.among("session_key", set(words(seen.clocks, "session_key")))
     )  # fmt: skip
     return found
 
@@ -90,7 +97,7 @@ def _tell(
     when = when.replace("+00:00", "Z")
     sessions, those = counts
     text = f"nobody connected meanwhile; {those} of {sessions} sessions were told that TLS failed"
-    fired.hit("tls_outage", bare, "medium", [f"from {when}: {text}"] * int(bare.sum()))
+    fired.hit("tls_outage", bare, "medium", f"from {when}: {text}")
     host = place.split("\t")[2]
     size = int((bare | says).sum())
     what = (

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
-from wslog.diagnosis.model import Finding, Fired, Observed, named, numbers, words
+from wslog.diagnosis.findings import Finding, Fired, Told
+from wslog.diagnosis.model import Observed, numbers, words
 from wslog.diagnosis.moments import Moments
 from wslog.diagnosis.tails import binomial_tail
 
@@ -28,10 +30,12 @@ def detect(seen: Observed) -> Fired:
     """
     fired = Fired()
     at = seen.numbers("at_us") / 1e6
-    able = (seen.words("side") == "client") & ~np.isnan(at) & np.isin(seen.words("outcome"), LOSSES)
+    able = seen.is_client & ~np.isnan(at) & seen.among("outcome", LOSSES)
     if not able.any() or seen.moves.empty:
         return fired
-    moves = Moments(words(seen.moves, "session_key"), numbers(seen.moves, "at_us"), seen.words("session_key"))
+    codes, names = seen.codes("session_key")
+    moved = pd.Index(names).get_indexer(pd.Index(words(seen.moves, "session_key"), dtype=object))
+    moves = Moments(moved, numbers(seen.moves, "at_us"), codes)
     at_loss = moves.any_between(able, at - BEFORE_S, at + AFTER_S)
     is_pair = able & seen.opened & (seen.numbers("lifetime_s") >= CONTROL_S + BEFORE_S)
     shift = at - CONTROL_S
@@ -43,19 +47,17 @@ def detect(seen: Observed) -> Fired:
         return fired
     chance = binomial_tail(case_only, pairs, 0.5) if pairs else 1.0
     stands = pairs >= MIN_PAIRS and chance < MAX_CHANCE
-    evidence = named([("network_changed_at_s_from_loss", moves.nearest_s(at_loss, at))], at_loss)
+    evidence = Told([("network_changed_at_s_from_loss", moves.nearest_s(at_loss, at))])
     fired.hit("handover", at_loss, "high" if stands else "medium", evidence)
     began = np.where(np.isnan(seen.numbers("outage_started_us")), at, seen.numbers("outage_started_us") / 1e6)
     later = moves.any_between(able & ~at_loss, at, np.minimum(began, at) + LATER_S)
-    fired.hit(
-        "handover_later", later, "low", [f"network changed within {LATER_S:.0f} s after the loss"] * int(later.sum())
-    )
+    fired.hit("handover_later", later, "low", f"network changed within {LATER_S:.0f} s after the loss")
     lost = at_loss & seen.opened
     if stands:
         share = (case_only - control_only) / max(int(is_pair.sum()), 1)
         what = f"the network changed at {int(lost.sum())} losses: {100 * share:.1f} % of those that can be compared"
         text = f"{case_only} changed at the loss only, {control_only} a minute before only"
-        sessions = len(set(seen.words("cluster_key")[lost]))
+        sessions = seen.distinct("cluster_key", lost)
         fired.findings.append(
             Finding(
                 "handover", what, int(lost.sum()), sessions, text, "high", statistic=case_only / max(control_only, 0.5),

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from wslog.diagnosis.model import FloatArray, Herd, Observed, numbers, places
+from wslog.diagnosis.findings import Herd
+from wslog.diagnosis.model import FloatArray, Observed, numbers, places
 from wslog.diagnosis.tails import negative_binomial_tail
 from wslog.intervals import MIN_ROWS, wilson
 from wslog.outcomes import STABLE_S
@@ -45,7 +46,14 @@ def measure(engine: Engine, selection: Selection, seen: Observed, herds: Sequenc
     that opened and stayed open; the end of the outage is pooled over all clients of the host, so it does not hang on the
     session's own luck. The interval is Wilson's: sessions are the unit.
     """
-    rows = [_row(engine, selection, seen, herd) for herd in herds]
+    rows = []
+    if herds:
+        since, until = min(h.from_us for h in herds) - BEFORE_S * 1e6, max(h.until_us for h in herds) + WATCHED_S * 1e6
+        found = engine.run("diagnosis/arrivals", "attempts", selection, since_us=int(since), until_us=int(until))
+        here, totals = places(found), places(seen.totals)
+        load = {name: found[here == name].reset_index(drop=True) for name in {herd.place for herd in herds}}
+        known = {str(name): row for name, row in zip(totals, seen.totals.to_dict("records"), strict=True)}
+        rows = [_row(load[herd.place], known[herd.place], seen, herd) for herd in herds]
     frame = pd.DataFrame(rows, columns=list(TABLES["herds"].columns))
     for name in frame.columns:
         if name.endswith("_count"):
@@ -59,13 +67,13 @@ def measure(engine: Engine, selection: Selection, seen: Observed, herds: Sequenc
     return frame.sort_values(["started_at", "herd_id", "side"], kind="stable", ignore_index=True)
 
 
-def _row(engine: Engine, selection: Selection, seen: Observed, herd: Herd) -> dict[str, Any]:
+def _row(load: pd.DataFrame, totals: dict[Any, Any], seen: Observed, herd: Herd) -> dict[str, Any]:
     side, form, host = herd.place.split("\t")
-    since, until = herd.from_us - BEFORE_S * 1e6, herd.until_us + WATCHED_S * 1e6
-    found = engine.run("diagnosis/arrivals", "attempts", selection, since_us=int(since), until_us=int(until))
-    found = found[places(found) == herd.place]
+    # the attempts of a place are in order of time
+    edges = [round(herd.from_us - BEFORE_S * 1e6), round(herd.until_us + WATCHED_S * 1e6)]
+    first, last = load["started_us"].searchsorted(edges)
+    found = load.iloc[first:last]
     started, weight = numbers(found, "started_us"), numbers(found, "sample_weight")
-    totals = seen.totals[places(seen.totals) == herd.place].iloc[0]
     before_s = min(BEFORE_S, (herd.from_us - float(totals["first_us"])) / 1e6)
     baseline_s = _calm_after_s(started, herd.from_us, before_s, float(totals["last_us"]))
     after = started >= herd.from_us

@@ -6,22 +6,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-import pandas as pd
 
 from wslog.diagnosis.direct import answered
+from wslog.diagnosis.findings import Finding, Fired, Herd
 from wslog.diagnosis.idle import AGREE_S, late_s
-from wslog.diagnosis.model import (
-    BoolArray,
-    Finding,
-    Fired,
-    FloatArray,
-    Herd,
-    IntArray,
-    Observed,
-    among,
-    numbers,
-    places,
-)
+from wslog.diagnosis.model import BoolArray, FloatArray, IntArray, Observed, numbers, places
 from wslog.diagnosis.tails import negative_binomial_tail
 from wslog.outcomes import STABLE_S
 
@@ -54,27 +43,27 @@ class Burst:
 def detect(seen: Observed) -> Fired:
     """Return herds of lost connections and what failed in their wake."""
     fired = Fired()
-    at, place = times(seen), places(seen.cases)
+    at = times(seen)
+    place, names = seen.places
     # a session that loses one open after the other counts for itself, not for a herd
     flaps = seen.flags("is_flapping") & (seen.numbers("lifetime_s") < STABLE_S)
     lost = seen.opened & ~np.isnan(at) & ~flaps
     status, _ = answered(seen)
-    failed_alike = ~seen.opened & ((status >= 500) | (seen.words("error_class") == "refused"))
-    for name in sorted(set(place[lost])):
-        here = np.flatnonzero(lost & (place == name)).astype(np.int64)
-        for herd in herds_of(seen, here[np.argsort(at[here], kind="stable")], at):
-            wake = _wake(herd, at, failed_alike & (place == name))
-            _tell(seen, fired, "herd_loss", herd, wake)
+    failed_alike = ~seen.opened & ((status >= 500) | seen.among("error_class", ("refused",)))
+    for code in np.unique(place[lost]).tolist():
+        failures = _in_order(failed_alike & (place == code), at)
+        for herd in herds_of(seen, names[code], _in_order(lost & (place == code), at), at):
+            wake = _wake(herd, at, failures)
+            _tell(fired, "herd_loss", herd, wake)
             fired.herds.append(herd)
-    told = fired.named(len(seen.cases))
+    told = fired.named(seen.count)
     _other_view(seen, fired, told & ~failed_alike, "herd_loss")
     _other_view(seen, fired, told & failed_alike, "herd_refusal")
-    told = fired.named(len(seen.cases))
-    for name in sorted(set(place[failed_alike])):
+    told = fired.named(seen.count)
+    for code in np.unique(place[failed_alike]).tolist():
         # servers that are away refuse everybody, whether or not the log also tells who was lost
-        here = np.flatnonzero(failed_alike & ~told & (place == name) & ~np.isnan(at)).astype(np.int64)
-        for herd in herds_of(seen, here[np.argsort(at[here], kind="stable")], at):
-            _tell(seen, fired, "herd_refusal", herd, _NOBODY)
+        for herd in herds_of(seen, names[code], _in_order(failed_alike & ~told & (place == code), at), at):
+            _tell(fired, "herd_refusal", herd, _NOBODY)
     return fired
 
 
@@ -86,22 +75,28 @@ def times(seen: Observed) -> FloatArray:
     """
     own, peer = seen.numbers("at_us"), seen.numbers("peer_ended_us")
     at_once = (np.abs(late_s(seen)) <= AGREE_S) | (~seen.opened & (seen.numbers("peer_status") >= 200))
-    return np.where((seen.words("side") == "client") & ~np.isnan(peer) & at_once, peer, own)
+    return np.where(seen.is_client & ~np.isnan(peer) & at_once, peer, own)
 
 
 def _other_view(seen: Observed, fired: Fired, told: BoolArray, rule_id: str) -> None:
     """Add what the other side's log has of the same connections."""
-    names = set(seen.words("attempt_id")[told])
-    mask = among(seen.words("peer_id"), names) & ~told
-    fired.hit(rule_id, mask, "high", ["the other side's log shows it in a herd"] * int(mask.sum()))
+    mask = (seen.peers >= 0) & told[np.maximum(seen.peers, 0)] & ~told
+    fired.hit(rule_id, mask, "high", "the other side's log shows it in a herd")
 
 
-def herds_of(seen: Observed, order: IntArray, at_us: FloatArray) -> list[Herd]:
+def _in_order(mask: BoolArray, at_us: FloatArray) -> IntArray:
+    """Return the positions of cases whose time is known, in order of time."""
+    here = np.flatnonzero(mask & ~np.isnan(at_us)).astype(np.int64)
+    return here[np.argsort(at_us[here], kind="stable")]
+
+
+def herds_of(seen: Observed, place: str, order: IntArray, at_us: FloatArray) -> list[Herd]:
     """Return the herds among losses of one host.
 
     Parameters
     ----------
     seen : Observed
+    place : str
     order : int array
         Positions of the losses, in order of time.
     at_us : (cases,) array
@@ -120,7 +115,6 @@ def herds_of(seen: Observed, order: IntArray, at_us: FloatArray) -> list[Herd]:
         return []
     at = at_us[order] / 1e6
     # how long this host was watched: another service's log of a year tells nothing of it
-    place = str(places(seen.cases.iloc[order[:1]])[0])
     told = places(seen.totals) == place
     first, last = (float(numbers(seen.totals, name)[told][0]) / 1e6 for name in ("first_us", "last_us"))
     span = max(min(last - first, 3600.0 * float(numbers(seen.totals, "hour_count")[told][0])), 10.0)
@@ -146,7 +140,7 @@ def herds_of(seen: Observed, order: IntArray, at_us: FloatArray) -> list[Herd]:
 
 def _first_of_session(seen: Observed, order: IntArray, at_us: FloatArray) -> BoolArray:
     """Return which losses are not within the widest window after another of their session."""
-    who = pd.factorize(seen.words("cluster_key")[order])[0]
+    who = seen.codes("cluster_key")[0][order]
     grouped = np.lexsort((at_us, who))
     again = np.zeros(len(order), dtype=bool)
     is_near = (np.diff(who[grouped]) == 0) & (np.diff(at_us[grouped]) <= WINDOWS_S[-1] * 1e6)
@@ -196,7 +190,7 @@ def _distinct(found: list[Burst]) -> list[Burst]:
 
 def _herd(seen: Observed, place: str, order: IntArray, at: FloatArray, burst: Burst) -> Herd | None:
     begin, end, chance, usual = burst.from_s, burst.until_s, burst.chance, burst.usual
-    members = order[(at >= begin) & (at <= end)]
+    members = order[np.searchsorted(at, begin) : np.searchsorted(at, end, "right")]
     codes = seen.numbers("close_code")[members]
     is_said = bool(np.isin(codes, SERVER_SAYS).mean() >= 0.5)
     if is_said:
@@ -204,7 +198,7 @@ def _herd(seen: Observed, place: str, order: IntArray, at: FloatArray, burst: Bu
         members = members[np.isin(codes, SERVER_SAYS)]
     elif _networks(seen, members) < MIN_NETWORKS or not burst.is_known:
         return None
-    sessions = len(set(seen.words("cluster_key")[members]))
+    sessions = seen.distinct("cluster_key", members)
     if sessions < MIN_SESSIONS:
         return None
     return Herd(place, begin * 1e6, end * 1e6, members, sessions, usual, chance, is_said)
@@ -220,12 +214,13 @@ def _networks(seen: Observed, members: IntArray) -> int:
     return MIN_NETWORKS
 
 
-def _wake(herd: Herd, at: FloatArray, failed_alike: BoolArray) -> IntArray:
-    """Return the connects that failed like those of a stopped server, from the herd on until 30 s pass without one."""
-    near = np.flatnonzero(
-        failed_alike & (at >= herd.from_us - 2e6) & (at <= herd.until_us + REFUSED_FOR_S * 1e6)
-    ).astype(np.int64)
-    near = near[np.argsort(at[near], kind="stable")]
+def _wake(herd: Herd, at: FloatArray, failures: IntArray) -> IntArray:
+    """Return the connects that failed like those of a stopped server, from the herd on until 30 s pass without one.
+
+    ``failures`` are positions in order of time.
+    """
+    edges = np.searchsorted(at[failures], [herd.from_us - 2e6, herd.until_us + REFUSED_FOR_S * 1e6 + 1])
+    near = failures[edges[0] : edges[1]]
     if not len(near):
         return near
     gaps = np.diff(np.concatenate([[herd.until_us], at[near]]))
@@ -233,7 +228,7 @@ def _wake(herd: Herd, at: FloatArray, failed_alike: BoolArray) -> IntArray:
     return near[: late[0]] if len(late) else near
 
 
-def _tell(seen: Observed, fired: Fired, rule_id: str, herd: Herd, wake: IntArray) -> None:
+def _tell(fired: Fired, rule_id: str, herd: Herd, wake: IntArray) -> None:
     side, _, host = herd.place.split("\t")
     lasted = (herd.until_us - herd.from_us) / 1e6
     when = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=herd.from_us)).isoformat(timespec="seconds")
@@ -241,12 +236,8 @@ def _tell(seen: Observed, fired: Fired, rule_id: str, herd: Herd, wake: IntArray
     is_sure = herd.is_said or herd.session_count >= 10 * herd.usual
     said = "; most closed by the server with a code" if herd.is_said else ""
     evidence = f"{herd.session_count} sessions in {lasted:.1f} s; {herd.usual:.2g} usual{said}"
-    mask = np.zeros(len(seen.cases), dtype=bool)
-    mask[herd.members] = True
-    fired.hit(rule_id, mask, "high" if is_sure else "medium", [f"herd at {when}: {evidence}"] * int(mask.sum()))
-    mask = np.zeros(len(seen.cases), dtype=bool)
-    mask[wake] = True
-    fired.hit("herd_refusal", mask, "high", [f"after the herd at {when}"] * int(mask.sum()))
+    fired.hit_at(rule_id, herd.members, "high" if is_sure else "medium", f"herd at {when}: {evidence}")
+    fired.hit_at("herd_refusal", wake, "high", f"after the herd at {when}")
     where = f" of {host}" if host else ""
     how = "lost" if rule_id == "herd_loss" else "refused"
     what = f"{herd.session_count} sessions{where} {how} within {max(lasted, 0.1):.1f} s at {when} ({side} log)"

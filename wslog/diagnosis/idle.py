@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wslog.diagnosis.model import BoolArray, Finding, Fired, FloatArray, Observed, counted, named
+from wslog.diagnosis.findings import Finding, Fired, Told
+from wslog.diagnosis.model import BoolArray, FloatArray, Observed
 from wslog.diagnosis.tails import benjamini_hochberg, binomial_tail
 from wslog.explain.facts import data
 
@@ -65,11 +66,11 @@ def detect(seen: Observed, taken: BoolArray) -> Fired:
     """
     fired = Fired()
     _told_by_proxy(seen, fired)
-    side, opened = seen.words("side"), seen.opened & ~taken
+    opened = seen.opened & ~taken
     # codes of the server are its own decision; a maximum age closed with 1000 or 1001 is another matter
-    lost = opened & np.isin(seen.words("outcome"), ("dropped", "idle_timeout", "closed_by_server"))
-    for name in sorted(set(side)):
-        here = lost & (side == name)
+    lost = opened & seen.among("outcome", ("dropped", "idle_timeout", "closed_by_server"))
+    for name in sorted(filter(None, seen.codes("side")[1].tolist())):
+        here = lost & seen.among("side", (name,))
         for measure, values in (("lifetime", seen.numbers("lifetime_s")), ("silence", seen.numbers("silence_s"))):
             known = here & ~np.isnan(values)
             _peaks(seen, fired, known, values, measure, name)
@@ -82,24 +83,24 @@ def late_s(seen: Observed) -> FloatArray:
     Lifetimes are compared, not times of day: the clocks of two machines differ.
     """
     own, peer = seen.numbers("lifetime_s"), seen.numbers("peer_lifetime_s")
-    both = np.where(seen.words("side") == "client", own - peer, peer - own)
+    both = np.where(seen.is_client, own - peer, peer - own)
     return np.where(seen.opened, both, np.nan)
 
 
 def _told_by_proxy(seen: Observed, fired: Fired) -> None:
     late = late_s(seen)
-    is_client = seen.words("side") == "client"
-    told = np.where(is_client, seen.words("peer_outcome"), seen.words("outcome")) == "idle_timeout"
+    is_client = seen.is_client
+    told = np.where(is_client, seen.among("peer_outcome", ("idle_timeout",)), seen.among("outcome", ("idle_timeout",)))
     agree = np.abs(late) <= AGREE_S
     mask = told & seen.opened & (agree | (~is_client & np.isnan(late)))
     # the client may be in no log at all; where it is, and lost the connection before, the path was dead already
-    sure = np.where(agree[mask], "high", "medium")
-    by = np.where(agree, "both logs", "the proxy's log")
+    sure = np.where(agree, "high", "medium").astype(object)
+    by = np.where(agree, "both logs", "the proxy's log").astype(object)
     parts = [("idle_timeout_told_by", by), ("lifetime_s", seen.numbers("lifetime_s"))]
-    fired.hit("proxy_idle", mask, list(sure), named(parts, mask))
+    fired.hit("proxy_idle", mask, sure, Told(parts))
     service = mask & ~is_client
     if service.sum() >= MIN_REPEATS:
-        sessions = len(set(seen.words("cluster_key")[service]))
+        sessions = seen.distinct("cluster_key", service)
         what = f"the proxy's inactivity timeout ended {int(service.sum())} connections"
         evidence = f"{int((service & agree).sum())} of them agree with the client's log"
         fired.findings.append(Finding("proxy_idle", what, int(service.sum()), sessions, evidence))
@@ -107,11 +108,10 @@ def _told_by_proxy(seen: Observed, fired: Fired) -> None:
 
 def _peaks(seen: Observed, fired: Fired, known: BoolArray, values: FloatArray, measure: str, side: str) -> None:
     durations = values[known]
-    who = seen.words("cluster_key")
     for peak in repeats(durations) if len(durations) < MIN_DURATIONS else peaks(durations):
         rule_id = "idle_repeats" if len(durations) < MIN_DURATIONS else "idle_peak"
         inside = known & (values >= peak.low_s) & (values <= peak.high_s)
-        sessions = len(set(who[inside]))
+        sessions = seen.distinct("cluster_key", inside)
         sure = "medium" if rule_id == "idle_repeats" or sessions < 3 or peak.purity < 0.8 else "high"
         length = "lifetime" if measure == "lifetime" else "silence before the end"
         evidence = (
@@ -120,9 +120,9 @@ def _peaks(seen: Observed, fired: Fired, known: BoolArray, values: FloatArray, m
         )
         what = f"{_seconds(peak.seconds)} s: {matching_products(peak.seconds)} ({side} log, {measure})"
         if peak.purity >= 0.5:
-            parts = [(f"{measure}_s", values)]
-            texts = [f"{text} peak={_seconds(peak.seconds)}_s" for text in named(parts, inside)]
-            fired.hit(rule_id, inside, sure, texts)
+            fired.hit(
+                rule_id, inside, sure, Told([(f"{measure}_s", values)], after=f" peak={_seconds(peak.seconds)}_s")
+            )
         else:
             sure = "low"
         fired.findings.append(
@@ -139,13 +139,13 @@ def _seconds(value: float) -> str:
 
 def _browsers(seen: Observed, known: BoolArray, inside: BoolArray) -> str:
     """Return ``; of Safari's ends 43 %, of Chrome's 12 %`` when two browsers or more are named."""
-    browser = seen.words("browser")
-    names, counts = counted(browser[known])
-    listed = [(names[i], counts[i]) for i in np.argsort(-counts, kind="stable") if names[i] and counts[i] >= 20][:3]
+    codes, names = seen.codes("browser")
+    counts, hits = (np.bincount(codes[mask], minlength=len(names)) for mask in (known, inside))
+    order = sorted(range(len(names)), key=lambda i: (-counts[i], names[i]))
+    listed = [i for i in order if names[i] and counts[i] >= 20][:3]
     if len(listed) < 2:
         return ""
-    shares = [f"of {name}'s ends {100 * (inside & (browser == name)).sum() / count:.0f} %" for name, count in listed]
-    return "; " + ", ".join(shares)
+    return "; " + ", ".join(f"of {names[i]}'s ends {100 * hits[i] / counts[i]:.0f} %" for i in listed)
 
 
 def peaks(durations: FloatArray) -> list[Peak]:

@@ -1,33 +1,35 @@
-"""What detectors look at and what they return."""
+"""What detectors look at: the cases as columns, and the frames beside them."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from wslog.diagnosis.rules import rule
-
-if TYPE_CHECKING:
-    import pandas as pd
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+TextArray = npt.NDArray[Any]
+"""Texts as Python objects; empty for null."""
 
 
 @dataclass(frozen=True)
 class Observed:
-    """The selection as frames (columns: the SQL files of the same names in ``wslog/sql/diagnosis``).
+    """The selection as tables (columns: the SQL files of the same names in ``wslog/sql/diagnosis``).
+
+    Text of the cases is kept as codes: each distinct text once, so that comparing and counting are arithmetic.
 
     Parameters
     ----------
-    cases : pandas.DataFrame
-        One row per abnormal end or failed connect; detectors name them by position.
+    cases : pyarrow.Table
+        One row per abnormal end or failed connect, in order of ``row_key``; detectors name them by position.
     moves : pandas.DataFrame
         Changes of network.
     sessions : pandas.DataFrame
@@ -42,33 +44,107 @@ class Observed:
         Announced waits after which the next attempt came late.
     """
 
-    cases: pd.DataFrame
+    cases: pa.Table
     moves: pd.DataFrame
     sessions: pd.DataFrame
     totals: pd.DataFrame
     clocks: pd.DataFrame
     opens: pd.DataFrame
     waits: pd.DataFrame
-    _words: dict[str, npt.NDArray[Any]] = field(default_factory=dict, repr=False, init=False)
-
-    def numbers(self, name: str) -> FloatArray:
-        """Return a column of the cases as floats, NaN for null."""
-        return numbers(self.cases, name)
-
-    def words(self, name: str) -> npt.NDArray[Any]:
-        """Return a column of the cases as text, empty for null; the same array each time, not to be changed."""
-        if name not in self._words:
-            self._words[name] = words(self.cases, name)
-            self._words[name].flags.writeable = False
-        return self._words[name]
-
-    def flags(self, name: str) -> BoolArray:
-        """Return a column of the cases as truth values, false for null."""
-        return self.cases[name].fillna(False).to_numpy(dtype=bool)
+    _kept: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False, init=False)
 
     @property
+    def count(self) -> int:
+        return int(self.cases.num_rows)
+
+    # --- columns of the cases: the same array each time, not to be changed ---
+
+    def numbers(self, name: str) -> FloatArray:
+        """Return a column as floats, NaN for null."""
+        key = ("numbers", name)
+        if key not in self._kept:
+            column = self.cases[name].combine_chunks()
+            self._keep(key, column.cast(pa.float64()).to_numpy(zero_copy_only=False))
+        found: FloatArray = self._kept[key]
+        return found
+
+    def codes(self, name: str) -> tuple[IntArray, TextArray]:
+        """Return a column of text as places in the array of its distinct texts, whose last is empty: null."""
+        key = ("codes", name)
+        if key not in self._kept:
+            column = self.cases[name].combine_chunks()
+            coded = column.cast(pa.string()).dictionary_encode()
+            names = np.append(coded.dictionary.to_numpy(zero_copy_only=False), "").astype(object)
+            places = coded.indices.fill_null(len(names) - 1).to_numpy(zero_copy_only=False).astype(np.int64)
+            self._keep(key, places)
+            self._kept[key] = places, names
+        found: tuple[IntArray, TextArray] = self._kept[key]
+        return found
+
+    def words(self, name: str) -> TextArray:
+        """Return a column as text, empty for null."""
+        key = ("words", name)
+        if key not in self._kept:
+            codes, names = self.codes(name)
+            self._keep(key, names[codes])
+        found: TextArray = self._kept[key]
+        return found
+
+    def flags(self, name: str) -> BoolArray:
+        """Return a column as truth values, false for null."""
+        key = ("flags", name)
+        if key not in self._kept:
+            column = self.cases[name].combine_chunks()
+            self._keep(key, pc.fill_null(column, False).to_numpy(zero_copy_only=False).astype(bool))
+        found: BoolArray = self._kept[key]
+        return found
+
+    def _keep(self, key: tuple[str, str], values: npt.NDArray[Any]) -> None:
+        values.flags.writeable = False
+        self._kept[key] = values
+
+    # --- questions asked again and again ---
+
+    def among(self, name: str, chosen: Collection[str]) -> BoolArray:
+        """Return which cases have one of these texts in a column; the empty text stands for null."""
+        codes, names = self.codes(name)
+        return np.fromiter((text in chosen for text in names.tolist()), dtype=bool, count=len(names))[codes]
+
+    def distinct(self, name: str, mask: BoolArray | IntArray) -> int:
+        """Return how many different texts some cases have in a column."""
+        return len(np.unique(self.codes(name)[0][mask]))
+
+    @cached_property
     def opened(self) -> BoolArray:
         return self.flags("is_opened")
+
+    @cached_property
+    def is_client(self) -> BoolArray:
+        return self.among("side", ("client",))
+
+    @cached_property
+    def places(self) -> tuple[IntArray, TextArray]:
+        """What can go down together: codes and names of side, format and host (with tabs between)."""
+        return coded([self.words(name) for name in ("side", "format", "url_host")])
+
+    @cached_property
+    def peers(self) -> IntArray:
+        """The position of each case's other view, -1 where none is a case."""
+        return self._position("peer_key")
+
+    @cached_property
+    def triggers(self) -> IntArray:
+        """The position of the case that began each case's outage, -1 where there is none."""
+        return self._position("episode_key")
+
+    def _position(self, name: str) -> IntArray:
+        keys = self.cases["row_key"].combine_chunks().to_numpy(zero_copy_only=False)
+        wanted = pc.fill_null(self.cases[name].combine_chunks(), -1).to_numpy(zero_copy_only=False)
+        at = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
+        return np.where(keys[at] == wanted, at, -1).astype(np.int64) if len(keys) else at.astype(np.int64)
+
+
+# --- columns of frames ---
 
 
 def numbers(frame: pd.DataFrame, name: str) -> FloatArray:
@@ -76,182 +152,36 @@ def numbers(frame: pd.DataFrame, name: str) -> FloatArray:
     return frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def words(frame: pd.DataFrame, name: str) -> npt.NDArray[Any]:
+def words(frame: pd.DataFrame, name: str) -> TextArray:
     """Return a column as text, empty for null."""
     values = frame[name]
     if values.dtype != object:
         # numbers: as text without a fraction when they are whole
         codes, found = values.factorize()
         texts = np.array([*(str(value) for value in found), ""], dtype=object)
-        chosen: npt.NDArray[Any] = texts[codes]
+        chosen: TextArray = texts[codes]
         return chosen
-    plain: npt.NDArray[Any] = values.to_numpy(dtype=object, copy=True)
+    plain: TextArray = values.to_numpy(dtype=object, copy=True)
     plain[values.isna().to_numpy()] = ""
     return plain
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing found in the selection as a whole.
-
-    Parameters
-    ----------
-    rule_id, cause, what : str
-        ``what`` says it in plain words.
-    size, session_count : int
-        Attempts (or sessions, for networks) it is about, and how many sessions they belong to.
-    statistic, p_value, q_value : float
-        NaN where the rule needs no test; ``q_value`` is corrected for all that was looked at.
-    confidence : str
-        ``high``, ``medium`` or ``low``.
-    evidence : str
-    at : int array, optional
-        Positions of the cases it is about, for rules about single lines: those that a rule with better evidence explains
-        are taken out before it is told, and ``{size}`` in ``what`` is filled with the number of the others.
-    """
-
-    rule_id: str
-    what: str
-    size: int
-    session_count: int
-    evidence: str
-    confidence: str = "high"
-    cause: str = ""
-    statistic: float = float("nan")
-    p_value: float = float("nan")
-    q_value: float = float("nan")
-    at: IntArray | None = None
-
-    def record(self) -> dict[str, Any]:
-        """Return the row of the frame ``findings``."""
-        told = rule(self.rule_id)
-        return {
-            "rule_id": self.rule_id,
-            "cause": self.cause or told.cause,
-            "what": self.what,
-            "size": self.size,
-            "session_count": self.session_count,
-            "confidence": self.confidence,
-            "statistic": self.statistic,
-            "p_value": self.p_value,
-            "q_value": self.q_value,
-            "evidence": self.evidence,
-            "remedy": told.remedy,
-            "source": told.source,
-        }
+def places(frame: pd.DataFrame) -> TextArray:
+    """Return side, format and host of each row, with tabs between."""
+    codes, names = coded([words(frame, name) for name in ("side", "format", "url_host")])
+    found: TextArray = names[codes]
+    return found
 
 
-FINDING_COLUMNS = (
-    "rule_id", "cause", "what", "size", "session_count", "confidence", "statistic", "p_value", "q_value", "evidence", "remedy",
-    "source",
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Hits:
-    """A rule that fired on cases.
-
-    Parameters
-    ----------
-    rule_id : str
-    at : (n,) int array
-        Positions in :attr:`Observed.cases`.
-    confidence : str or sequence of str
-        For all, or for each.
-    evidence : sequence of str
-        The values looked at: numbers and words of closed lists.
-    causes : sequence of str, optional
-        For rules that pass on a cause.
-    """
-
-    rule_id: str
-    at: IntArray
-    confidence: str | Sequence[str]
-    evidence: Sequence[str]
-    causes: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class Herd:
-    """Losses within [from_us, until_us] of one place (side, format and host); ``members`` are positions of cases."""
-
-    place: str
-    from_us: float
-    until_us: float
-    members: IntArray
-    session_count: int
-    usual: float
-    chance: float
-    is_said: bool
-
-
-@dataclass
-class Fired:
-    """What one detector found: hits on cases, findings about the whole selection, and herds with losses."""
-
-    hits: list[Hits] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-    herds: list[Herd] = field(default_factory=list)
-
-    def hit(self, rule_id: str, mask: BoolArray, confidence: str | Sequence[str], evidence: Sequence[str]) -> None:
-        """Add a rule's hits; ``confidence`` and ``evidence`` belong to the set positions of ``mask``, in order."""
-        at = np.flatnonzero(mask).astype(np.int64)
-        if len(at):
-            self.hits.append(Hits(rule_id, at, confidence, evidence))
-
-    def named(self, count: int) -> BoolArray:
-        """Return which of the ``count`` cases the hits are on."""
-        mask = np.zeros(count, dtype=bool)
-        for hit in self.hits:
-            mask[hit.at] = True
-        return mask
-
-
-def places(frame: pd.DataFrame) -> npt.NDArray[Any]:
-    """Return side, format and host of each row, with tabs between: what can go down together."""
-    return tabbed([words(frame, name) for name in ("side", "format", "url_host")])
-
-
-def tabbed(parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    """Return the texts of each row with tabs between, made once for each distinct row."""
-    import pandas as pd
-
+def coded(parts: Sequence[TextArray]) -> tuple[IntArray, TextArray]:
+    """Return the texts of each row with tabs between, as places in the sorted array of those there are."""
     number = np.zeros(len(parts[0]), dtype=np.int64)
     for values in parts:
         codes, found = pd.factorize(values)
         number = number * max(len(found), 1) + codes
     _, first, codes = np.unique(number, return_index=True, return_inverse=True)
     texts = np.array(["\t".join(values[i] for values in parts) for i in first], dtype=object)
-    chosen: npt.NDArray[Any] = texts[codes]
-    return chosen
-
-
-def counted(values: npt.NDArray[Any]) -> tuple[list[str], IntArray]:
-    """Return the distinct texts in order, and how many there are of each (``np.unique`` sorts all of them)."""
-    counts = Counter(values.tolist())
-    names = sorted(counts)
-    return names, np.array([counts[name] for name in names], dtype=np.int64)
-
-
-def among(values: npt.NDArray[Any], chosen: set[Any]) -> BoolArray:
-    """Return which texts are in a set (``np.isin`` compares each with each)."""
-    return np.fromiter((value in chosen for value in values), dtype=bool, count=len(values))
-
-
-def named(parts: Sequence[tuple[str, npt.NDArray[Any]]], mask: BoolArray) -> list[str]:
-    """Return ``name=value`` texts of the set positions; values that are null are left out."""
-    columns = [_cells(name, values[mask]) for name, values in parts]
-    return [" ".join(filter(None, cells)) for cells in zip(*columns, strict=True)]
-
-
-def _cells(name: str, values: npt.NDArray[Any]) -> list[str]:
-    if values.dtype.kind == "f":
-        # each distinct number once; NaN is null
-        found, places = np.unique(values, return_inverse=True)
-        texts = ["" if value != value else f"{name}={_plain(value)}" for value in found.tolist()]
-        return [texts[i] for i in places]
-    return [f"{name}={value}" if value else "" for value in values]
-
-
-def _plain(value: float) -> str:
-    return f"{value:.10g}" if float(value).is_integer() else f"{value:.4g}"
+    order = np.argsort(texts)
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    return rank[codes], texts[order]

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 
 from wslog.diagnosis.model import BoolArray, FloatArray, IntArray
 
@@ -16,18 +12,19 @@ class Moments:
 
     Parameters
     ----------
-    keys, at_us : (n,) arrays
-        Session and time of what happened; one at least.
-    of_cases : (cases,) array
+    keys : (n,) int array
+        The session of what happened; negative for sessions without cases.
+    at_us : (n,) array
+        When; one at least.
+    of_cases : (cases,) int array
         The session of each case.
     """
 
-    def __init__(self, keys: npt.NDArray[Any], at_us: FloatArray, of_cases: npt.NDArray[Any]) -> None:
+    def __init__(self, keys: IntArray, at_us: FloatArray, of_cases: IntArray) -> None:
         at = at_us
-        self.codes, names = pd.factorize(keys)
-        self.of_case = pd.Index(names).get_indexer(pd.Index(of_cases, dtype=object))
+        self.of_case = of_cases
         self.base_us, self.width = float(at.min()), int(at.max() - at.min()) // 1000 + 2
-        self.ordered = np.sort(self._place(self.codes, at / 1e6))
+        self.ordered = np.sort(self._place(keys.astype(np.int64), at / 1e6)[keys >= 0])
 
     def _place(self, codes: IntArray, at_s: FloatArray) -> IntArray:
         """Return one whole number for session and time, in ms from the first move on (both fit: sessions x years in ms)."""
@@ -37,7 +34,7 @@ class Moments:
     def any_between(self, mask: BoolArray, low_s: FloatArray, high_s: FloatArray) -> BoolArray:
         """Return which of the cases in ``mask`` have one of their session in [low_s, high_s]."""
         found = np.zeros(len(mask), dtype=bool)
-        at = np.flatnonzero(mask & (self.of_case >= 0))
+        at = np.flatnonzero(mask)
         low, high = (self._place(self.of_case[at], edge[at]) for edge in (low_s, high_s))
         found[at] = np.searchsorted(self.ordered, low) < np.searchsorted(self.ordered, high, "right")
         return found

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from wslog.diagnosis.model import Finding, Fired, Observed, numbers
+from wslog.diagnosis.findings import Finding, Fired
+from wslog.diagnosis.model import Observed, numbers
 from wslog.diagnosis.tails import binomial_tail
 
 GRID_S = 60.0
@@ -43,7 +44,7 @@ def detect(seen: Observed) -> Fired:
     evidence = f"{hits} of {pairs} pairs of late retries in a row began whole minutes apart"
     fired.findings.append(
         Finding(
-            "timers_held_back", what, len(late), int(seen.waits["session_key"].nunique()), evidence, "high",
+            "timers_held_back", what, len(late), int(seen.waits["session_number"].nunique()), evidence, "high",
             statistic=hits / (pairs * 2 * NEAR_S / GRID_S), p_value=chance, q_value=chance,
         )
     )  # fmt: skip

@@ -1,7 +1,7 @@
--- groups: which group each case belongs to, and (attempt_id null) how many ends of each group the logs cannot tell apart:
+-- groups: which group each case (named by its row_key) belongs to, and (row_key null) how many ends of each group the logs cannot tell apart:
 -- a proxy's bare line, and attempts that were still waiting for an answer when the log ends.
 WITH chosen AS (
-  SELECT {by_select}side, attempt_id, sample_weight,
+  SELECT {by_select}side, row_key, sample_weight,
          CASE WHEN outcome = 'ended_unknown' THEN TRUE
               WHEN outcome = 'never_opened' THEN NOT (is_ended OR has_later OR fallback_count > 0)
               ELSE FALSE END AS is_untold,
@@ -10,11 +10,11 @@ WITH chosen AS (
   FROM attempts
   WHERE {window} AND {where}
 )
-SELECT {by}side, attempt_id, CAST(0 AS DOUBLE) AS excluded
+SELECT {by}side, row_key, CAST(0 AS DOUBLE) AS excluded
 FROM chosen
 WHERE is_case AND NOT is_untold
 UNION ALL
-SELECT {by}side, CAST(NULL AS STRING) AS attempt_id, SUM(sample_weight) AS excluded
+SELECT {by}side, CAST(NULL AS BIGINT) AS row_key, SUM(sample_weight) AS excluded
 FROM chosen
 WHERE is_untold
 GROUP BY {by}side
