@@ -22,12 +22,11 @@ class Told:
     ----------
     parts : sequence of (str, array)
         Name and values (numbers or texts), one for each case; what is null is left out.
-    before, after : str
-        The same for all.
+    after : str
+        What follows, the same for all.
     """
 
     parts: Sequence[tuple[str, Any]]
-    before: str = ""
     after: str = ""
 
     def of(self, at: IntArray) -> TextArray:
@@ -35,23 +34,22 @@ class Told:
         if not len(at):
             return np.zeros(0, dtype=object)
         cells = [_cells(name, values[at]) for name, values in self.parts]
-        # null_handling "skip" leaves out what is null, and its space
-        joined = pc.binary_join_element_wise(*cells, " ", null_handling="skip")
-        if self.before or self.after:
-            joined = pc.binary_join_element_wise(self.before, joined, self.after, "")
+        joined = pc.utf8_rtrim_whitespace(pc.binary_join_element_wise(*cells, ""))
+        if self.after:
+            joined = pc.binary_join_element_wise(joined, self.after, "")
         found: TextArray = joined.to_numpy(zero_copy_only=False)
         return found
 
 
 def _cells(name: str, values: Any) -> pa.Array:
-    """Return ``name=value`` of each value, null where it is null; each distinct value is put into words once."""
+    """Return ``name=value `` of each value, nothing where it is null; each distinct value is put into words once."""
     if values.dtype.kind in "fiu":
         found, places = np.unique(_short(values), return_inverse=True)
-        texts = [None if value != value else f"{name}={_plain(value)}" for value in found.tolist()]
+        texts = ["" if value != value else f"{name}={_plain(value)} " for value in found.tolist()]
     else:
         coded = pa.array(values, pa.string()).dictionary_encode()
         places = coded.indices.to_numpy(zero_copy_only=False)
-        texts = [f"{name}={text}" if text else None for text in coded.dictionary.to_pylist()]
+        texts = [f"{name}={text} " if text else "" for text in coded.dictionary.to_pylist()]
     return pa.array(texts, pa.string()).take(pa.array(places))
 
 

@@ -21,10 +21,10 @@ class Moments:
     """
 
     def __init__(self, keys: IntArray, at_us: FloatArray, of_cases: IntArray) -> None:
-        at = at_us
         self.of_case = of_cases
-        self.base_us, self.width = float(at.min()), int(at.max() - at.min()) // 1000 + 2
-        self.ordered = np.sort(self._place(keys.astype(np.int64), at / 1e6)[keys >= 0])
+        # a place before the first and one after the last
+        self.base_us, self.width = float(at_us.min()), int(at_us.max() - at_us.min()) // 1000 + 3
+        self.ordered = np.sort(self._place(keys.astype(np.int64), at_us / 1e6)[keys >= 0])
 
     def _place(self, codes: IntArray, at_s: FloatArray) -> IntArray:
         """Return one whole number for session and time, in ms from the first move on (both fit: sessions x years in ms)."""
@@ -43,6 +43,8 @@ class Moments:
         """Return the time from each case to its session's nearest, NaN outside ``mask``."""
         gap = np.full(len(mask), np.nan)
         at = np.flatnonzero(mask)
+        if not len(self.ordered):
+            return gap
         here = self._place(self.of_case[at], at_s[at])
         after = np.searchsorted(self.ordered, here)
         size = len(self.ordered)
