@@ -146,7 +146,9 @@ class Spread:
         self.kernel = _kernel(rows.edges_s, gaps)
         # the open gap after the last look has no other side
         ends = [np.searchsorted(rows.edges_s, cut[:-1] * (1 - 1e-9)) for cut in (gaps.low_cut_s, gaps.high_cut_s)]
-        self.curve = Curve(rows.edges_s, [(int(a), int(b)) for a, b in zip(*ends, strict=True)], outage_count)
+        inner = [(int(a), int(b)) for a, b in zip(*ends, strict=True)]
+        last = int(np.searchsorted(rows.edges_s, gaps.low_cut_s[-1] * (1 - 1e-9)))
+        self.curve = Curve(rows.edges_s, inner, min(last, rows.never), outage_count)
 
     def rows_of(self, weight: FloatArray) -> FloatArray:
         """Return (rows,) weights of (cells + 1,) weights, a smooth curve in the gaps; the last one is "never"."""

@@ -34,20 +34,28 @@ class Curve:
         Of the rows.
     gaps : sequence of (int, int)
         Rows ``a`` to ``b`` - 1 of each gap, in order; none of them overlap.
+    open_from : int
+        Rows from here on are a gap without another side: of what lies in it, only the sum counts, and nothing is drawn.
     outage_count : float
         How many outages the sums are shares of: with few, the curve is smoother.
     """
 
-    def __init__(self, edges_s: FloatArray, gaps: Sequence[tuple[int, int]], outage_count: float) -> None:
+    def __init__(
+        self, edges_s: FloatArray, gaps: Sequence[tuple[int, int]], open_from: int, outage_count: float
+    ) -> None:
         log_edges = np.log(np.maximum(edges_s, edges_s[1] / 3))
         self.gaps = [gap for gap in gaps if gap[1] - gap[0] >= 2]
         self.outage_count = outage_count
         self.penalty: float | None = None
         if not self.gaps:
             return
-        cuts = _cuts(log_edges, [gap for gap in gaps if gap[1] > gap[0]])
+        end = len(edges_s) - 1
+        cuts = _cuts(log_edges, [gap for gap in [*gaps, (open_from, end)] if gap[1] > gap[0]])
         low, high = log_edges[self.gaps[0][0]] - BESIDE, log_edges[self.gaps[-1][1]] + BESIDE
-        self.cuts = cuts[(log_edges[cuts] >= low) & (log_edges[cuts] <= high)]
+        is_near = (log_edges[cuts] >= low) & (log_edges[cuts] <= high)
+        if log_edges[open_from] <= high:
+            is_near[-1] = True
+        self.cuts = cuts[is_near]
         self.begin, self.end = int(self.cuts[0]), int(self.cuts[-1])
         x = log_edges[self.begin : self.end + 1]
         self.width = np.diff(x)
