@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tests.make_events import engine_of
-from tests.policy.mixtures import CELLULAR
+from tests.policy.worlds import CELLULAR
 from wslog.policy.observed import observed_policy
 from wslog.policy.policies import Policy
 from wslog.policy.presets import presets
@@ -69,7 +69,7 @@ def events(policy: Policy, outages: int, seed: int, habits: Habits = Habits()) -
     """
     rng = np.random.default_rng(seed)
     rows: list[dict[str, Any]] = []
-    ends = CELLULAR.draw(outages, rng)
+    ends = CELLULAR.ends(outages, rng)[1]
     session_count = -(-outages // PER_SESSION)
     drawn = iter(policy.waits(3 * outages, LONGEST, rng))
     is_once = policy.backoff is not None and policy.backoff.jitter == "once"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.policy.mixtures import CELLULAR, WIFI
+from tests.policy.worlds import CELLULAR, WIFI
 from wslog.errors import UsageError
 from wslog.policy.advice import Gain, Herd, recommend, waits_in_words
 from wslog.policy.model import Distribution, grid

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from websockets.asyncio.server import serve
 
-from tests.policy.mixtures import CELLULAR
+from tests.policy.worlds import CELLULAR
 from wslog.errors import UsageError
 from wslog.policy.advice_snippets import LIBRARIES, Snippet, snippet
 from wslog.policy.schedule import Schedule, best_schedule
@@ -105,7 +105,7 @@ process.stdout.write(JSON.stringify(rows), () => process.exit(0)); // a library 
 
 @pytest.fixture(scope="module")
 def schedule() -> Schedule:
-    return best_schedule(OUTAGE, CELLULAR.failure_ratio, 1.0, bandwidth=0)
+    return best_schedule(OUTAGE, CELLULAR.failure_ratio, 1.0)
 
 
 @needs_node

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.policy.mixtures import CELLULAR, WIFI
+from tests.policy.worlds import CELLULAR, WIFI
 from wslog.errors import UsageError
 from wslog.policy.frontier import Frontier, frontier, place, under
 from wslog.policy.schedule_dp import Terms, evaluate, starts_of

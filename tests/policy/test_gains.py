@@ -7,10 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.policy.mixtures import CELLULAR, World
-from tests.policy.regret import known
-from tests.policy.worlds import CELLULAR as OTHER
-from tests.policy.worlds import first_connects, linear_3, log_of, play
+from tests.policy.worlds import CELLULAR, first_connects, linear_3, log_of, play
 from wslog.errors import UsageError
 from wslog.policy.estimate import estimate
 from wslog.policy.figures import figures
@@ -24,7 +21,7 @@ from wslog.policy.replay import respond
 from wslog.policy.schedule_dp import Terms, evaluate
 from wslog.policy.schedule_policy import policy_starts
 
-NETWORK = World(CELLULAR.parts, 0.0, CELLULAR.failure_ratio).distribution()
+NETWORK = replace(CELLULAR, blocked=0.0).distribution()
 P = CELLULAR.failure_ratio
 
 
@@ -33,7 +30,7 @@ def test_a_written_log_holds_what_the_policy_does():
     count = 40_000
     terms = Terms(1.0, P, horizon_s=600.0)
     starts = policy_starts(presets()["linear-3"], terms, count, rng)
-    log = write_log(NETWORK, CELLULAR.never, P, starts, LogPlan("polls", has_polls=True), rng)
+    log = write_log(NETWORK, CELLULAR.blocked, P, starts, LogPlan("polls", has_polls=True), rng)
     outage = CELLULAR.distribution()
     exact = evaluate(starts[:1], outage, terms)
     opened = np.zeros(count, bool)
@@ -50,13 +47,13 @@ def test_a_written_log_holds_what_the_policy_does():
     # of those that fell back, polls came back as often as the network did
     later = fit(compress(log, grid()), grid(), failure_ratio=P)
     assert later.network.cdf(100.0) == pytest.approx(NETWORK.cdf(100.0), abs=0.01)
-    assert later.blocked_ratio == pytest.approx(CELLULAR.never, abs=0.004)
+    assert later.blocked_ratio == pytest.approx(CELLULAR.blocked, abs=0.004)
 
 
 def test_exploring_outages_look_at_every_age():
     rng = np.random.default_rng(2)
     starts = policy_starts(presets()["linear-3"], Terms(1.0, P), 5000, rng)
-    log = write_log(NETWORK, CELLULAR.never, P, starts, LogPlan("some", explored_ratio=0.1), rng)
+    log = write_log(NETWORK, CELLULAR.blocked, P, starts, LogPlan("some", explored_ratio=0.1), rng)
     is_long = log.attempt_count > 3
     assert np.isnan(log.poll_ok_s).all()
     assert 0.02 < is_long.mean() < 0.1  # a tenth explore, and half of those are back within three attempts
@@ -75,7 +72,7 @@ def test_the_formula_for_exploring_holds(explored):
     for repeat in range(20):
         rng = np.random.default_rng((explored, repeat))
         nothing = np.full((explored, 1), np.nan)
-        log = write_log(NETWORK, CELLULAR.never, P, nothing, LogPlan("all", explored_ratio=1.0), rng)
+        log = write_log(NETWORK, CELLULAR.blocked, P, nothing, LogPlan("all", explored_ratio=1.0), rng)
         found.append(fit(compress(log, edges), edges, failure_ratio=P).websocket.cdf(at))
     predicted = [sd_of_share(float(share), explored) for share in CELLULAR.distribution().cdf(at)]
     # a standard deviation from 20 repeats is known to 16 %; the factor itself was between 0.9 and 1.3
@@ -87,10 +84,10 @@ def test_the_formula_for_exploring_holds(explored):
 @pytest.fixture(scope="module")
 def predicted() -> dict[tuple[str, str], LogGain]:
     """Predicted from the truth of a world for 1,000 outages; the plans in order."""
-    network = known(replace(OTHER, blocked=0.0))
-    first = first_connects(OTHER, 3000, np.random.default_rng(0))
+    network = NETWORK
+    first = first_connects(CELLULAR, 3000, np.random.default_rng(0))
     found = log_gains(
-        network, OTHER.blocked, OTHER.failure_ratio, presets()["linear-3"], presets()["socket.io"], 1000, first=first, fail_s=0.07,
+        network, CELLULAR.blocked, CELLULAR.failure_ratio, presets()["linear-3"], presets()["socket.io"], 1000, first=first, fail_s=0.07,
         plans=PLANS[:2], repeats=3,
     )  # fmt: skip
     return {(one.plan, one.quantity): one for one in found}
@@ -115,8 +112,8 @@ def test_the_prediction_comes_true(predicted):
     target = presets()["socket.io"]
     for repeat in range(3):
         rng = np.random.default_rng((7, repeat))
-        log = log_of(play(OTHER, linear_3, 1000, 3, rng), poll_s=1.0)
-        seen = estimate(log, first_connects(OTHER, 3000, rng), rng=rng, replicates=40)
+        log = log_of(play(CELLULAR, linear_3, 1000, 3, rng), poll_s=1.0)
+        seen = estimate(log, first_connects(CELLULAR, 3000, rng), rng=rng, replicates=40)
         response = respond(target, seen.rows, seen.conditions, seen.weights.failure_ratio, 600.0, 1)
         for figure in figures(seen, response):
             if figure.name in found:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.policy.mixtures import CELLULAR, WIFI
+from tests.policy.worlds import CELLULAR, WIFI
 from wslog.errors import UsageError
 from wslog.policy.presets import presets
 from wslog.policy.schedule import best_schedule
@@ -16,7 +16,7 @@ from wslog.policy.schedule_policy import as_policy, policy_starts
 @pytest.mark.parametrize("fail_s", [0.0, 0.7])
 def test_the_policy_does_what_the_schedule_promises(fail_s):
     outage = CELLULAR.distribution()
-    best = best_schedule(outage, 0.06, 1.0, fail_s=fail_s, bandwidth=0)
+    best = best_schedule(outage, 0.06, 1.0, fail_s=fail_s)
     policy = as_policy(best, "best")
     seen = evaluate(policy_starts(policy, best.terms, 3000, np.random.default_rng(1)), outage, best.terms)
     # 3,000 and 512 draws of the jitter: standard errors of 0.1 % and, antithetic, less
@@ -32,7 +32,7 @@ def test_the_policy_does_what_the_schedule_promises(fail_s):
 
 def test_a_schedule_that_gives_up_is_a_policy_that_gives_up():
     outage = WIFI.distribution()
-    dear = best_schedule(outage, 0.0, 1e5, bandwidth=0)
+    dear = best_schedule(outage, 0.0, 1e5)
     assert dear.waits_s == () and as_policy(dear, "none").max_attempts == 0
     assert policy_starts(as_policy(dear, "none"), dear.terms, 5, np.random.default_rng(0)).shape == (5, 0)
 
@@ -57,7 +57,7 @@ def test_presets_keep_their_rhythm():
 def test_jittered_lists_and_policies_agree_in_law():
     terms = Terms(1.0, horizon_s=100.0)
     outage = WIFI.distribution()
-    best = best_schedule(outage, 0.0, 2.0, horizon_s=100.0, bandwidth=0)
+    best = best_schedule(outage, 0.0, 2.0, horizon_s=100.0)
     listed = jittered_starts(best.waits_s, terms, 0.5, np.random.default_rng(1), 4000)
     played = policy_starts(as_policy(best, "best"), terms, 4000, np.random.default_rng(2))
     for k in range(3):

@@ -229,6 +229,7 @@ def test_a_restart_is_replayed_with_and_without_its_close_code(lake: wslog.Lake)
         12.0, rel=0.15
     )  # 60 accepted connections: 13 % is one standard error
     herds = found.herds.set_index("policy")
-    assert herds.loc["recommended, told by 1012", "peak_per_s"] < 0.6 * herds.loc["recommended", "peak_per_s"]
+    # the peak is a count of some 40 to 60: it moves by a seventh from seed to seed
+    assert herds.loc["recommended, told by 1012", "peak_per_s"] < 0.75 * herds.loc["recommended", "peak_per_s"]
     assert set(found.loads["policy"]) >= {"linear-3", "recommended", "recommended, told by 1012"}
     assert "233 clients were cut together" in found.advice

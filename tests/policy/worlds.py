@@ -13,9 +13,9 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
-from wslog.policy.model import FAILURES, BoolArray, FloatArray, Outages
+from wslog.policy.model import FAILURES, BoolArray, Distribution, FloatArray, Outages, grid
 from wslog.policy.npmle import FirstConnects
 
 HORIZON_S = 600.0
@@ -61,6 +61,17 @@ class Network:
         is_blocked = np.diff(passed, prepend=0.0) > 0
         order = rng.permutation(count)
         return network[order], np.where(is_blocked, np.inf, network)[order]
+
+    def distribution(self) -> Distribution:
+        """Return the distribution of the instant at which the WebSocket is back."""
+        edges = grid()
+        shares = np.asarray([share for share, _, _ in self.kinds])
+        below = sum(
+            share * ndtr(np.log(np.maximum(edges, 1e-12) / median) / sigma) for share, median, sigma in self.kinds
+        ) / float(shares.sum())
+        weight = np.diff(below) * (1 - self.blocked)
+        weight[0] += below[0] * (1 - self.blocked)
+        return Distribution(edges, weight, 1 - float(weight.sum()))
 
 
 CELLULAR = Network("cellular", ((0.315, 0.15, 0.6), (0.50, 2.5, 0.5), (0.185, 40.0, 1.2)), 0.016, 0.06, 0.18)

@@ -281,3 +281,7 @@ def record(figure: Figure) -> dict[str, Any]:
         "status": figure.status,
         "assumption": figure.assumption,
     }
+
+
+ReplayTable, deviations = _Table, _deviations
+"""What curves and differences of figures are made of (:mod:`wslog.policy.tuning_curves`)."""

@@ -18,6 +18,8 @@ STEP_S = 0.01
 BLOCK_STEPS = 25
 """Steps that are worked through at once."""
 
+NOBODY = [0] * BLOCK_STEPS
+
 TABLE_RETRIES = 1_000
 """A schedule without jitter is taken to stay at its last wait after so many retries."""
 
@@ -152,6 +154,8 @@ class _Bucket:
 
     def after(self, came: list[int]) -> tuple[list[int], _Bucket]:
         """Return how many of those who come in each step are taken in, and the bucket after them."""
+        if not self.overload_ratio:
+            return self._steadily(came)
         taken = []
         tokens, refused, inflow = self.tokens, self.refused_per_s, self.rate_per_s * STEP_S
         kept = math.exp(-STEP_S / OVERLOAD_S)
@@ -163,6 +167,20 @@ class _Bucket:
             refused = refused * kept + (count - accepted) / OVERLOAD_S
             taken.append(accepted)
         return taken, replace(self, tokens=tokens, refused_per_s=refused)
+
+    def _steadily(self, came: list[int]) -> tuple[list[int], _Bucket]:
+        """Do the same where refusing costs nothing: steps in which nobody comes only fill the bucket."""
+        taken = [0] * len(came)
+        tokens, inflow, last = self.tokens, self.rate_per_s * STEP_S, -1
+        for step, count in enumerate(came):
+            if count:
+                tokens = min(tokens + inflow * (step - last), self.depth)
+                # a hair more than is there by rounding must not be a client less
+                taken[step] = min(count, int(tokens + 1e-9))
+                tokens -= taken[step]
+                last = step
+        tokens = min(tokens + inflow * (len(came) - 1 - last), self.depth)
+        return taken, _Bucket(self.rate_per_s, self.depth, self.overload_ratio, tokens, self.refused_per_s)
 
 
 class _Run:
@@ -193,7 +211,8 @@ class _Run:
     def _draw(self, durations: FloatArray, count: int) -> FloatArray:
         if not len(durations):
             return np.zeros(count)
-        return durations[self.rng.integers(0, len(durations), count)]
+        # one call of random costs a tenth of one of integers, and there are thousands for a few clients each
+        return durations[(self.rng.random(count) * len(durations)).astype(np.int64)]
 
     def _wait(self, who: IntArray, busy_s: FloatArray) -> None:
         """Let clients wait for their next attempt, after an attempt that kept them busy."""
@@ -226,10 +245,14 @@ class _Run:
         for number in range(int(np.ceil((self.horizon_s - first) / block_s - 1e-9))):
             begin, end = first + number * block_s, min(first + (number + 1) * block_s, self.horizon_s)
             due = np.flatnonzero(self.start_s < end)
+            if not len(due):
+                self.bucket = self.bucket.after(NOBODY)[1]
+                continue
             came, taken = np.zeros(BLOCK_STEPS, np.int64), np.zeros(BLOCK_STEPS, np.int64)
             while len(due):
                 # whoever comes in the same step is in no order, least of all that of the clients' numbers
-                losers = self._admit(np.roll(due, int(self.rng.integers(len(due)))), begin, came, taken)
+                first_in = int(self.rng.random() * len(due))
+                losers = self._admit(np.concatenate((due[first_in:], due[:first_in])), begin, came, taken)
                 # clients refused in this block who are back within it
                 due = losers[self.start_s[losers] < end]
             self.bucket = self.bucket.after(came.tolist())[1]
@@ -239,7 +262,7 @@ class _Run:
     def _admit(self, due: IntArray, begin_s: float, came: IntArray, taken: IntArray) -> IntArray:
         """Let in whom the bucket allows, send the others to wait and return them; count into ``came`` and ``taken``."""
         self._count(due)
-        step = np.clip((self.start_s[due] - begin_s) * (1 / STEP_S), 0, BLOCK_STEPS - 1).astype(np.uint8)
+        step = np.minimum(np.maximum((self.start_s[due] - begin_s) * (1 / STEP_S), 0), BLOCK_STEPS - 1).astype(np.uint8)
         order = np.argsort(step, kind="stable")
         due, step = due[order], step[order]
         now = np.bincount(step, minlength=BLOCK_STEPS)
@@ -247,9 +270,10 @@ class _Run:
         total = np.asarray(self.bucket.after(came.tolist())[0])
         # who comes back earlier than somebody that was let in already must not take the same token again
         room = np.maximum(np.minimum.accumulate(np.cumsum(total - taken)[::-1])[::-1], 0)
-        wanted = np.cumsum(np.clip(total - taken, 0, now))
+        wanted = np.cumsum(np.minimum(np.maximum(total - taken, 0), now))
         granted = np.minimum(wanted, np.minimum.accumulate(room - wanted) + wanted)
-        allowed = np.diff(granted, prepend=0)
+        allowed = granted.copy()
+        allowed[1:] -= granted[:-1]
         taken += allowed
         place = np.arange(len(due)) - np.repeat(np.cumsum(now) - now, now)
         is_in = place < np.repeat(allowed, now)

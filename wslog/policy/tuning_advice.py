@@ -9,13 +9,12 @@ import numpy as np
 import pandas as pd
 
 from wslog.policy.advice import Gain, Herd, Recommendation, recommend, waits_in_words
-from wslog.policy.estimate import Estimate
 from wslog.policy.figures import Figure
 from wslog.policy.gains import PLANS, log_gains
 from wslog.policy.gains_experiment import design_effect_of, experiment_size
 from wslog.policy.model import Outages
 from wslog.policy.recommended import WhilePolling
-from wslog.policy.schedule import smoothed
+from wslog.policy.schedule_bounds import last_look_s
 from wslog.policy.tuning_group import GroupTuning
 
 QUANTITIES = {
@@ -45,7 +44,7 @@ def group_advice(name: str, group: GroupTuning, herd: Herd | None) -> list[Row]:
     found = recommend(
         name,
         group.schedule,
-        smoothed(estimate.websocket),
+        group.made_for,
         [_gain(figure, group, current) for figure in group.gains if figure.name in QUANTITIES],
         outages=estimate.outage_count,
         sessions=estimate.session_count,
@@ -53,8 +52,10 @@ def group_advice(name: str, group: GroupTuning, herd: Herd | None) -> list[Row]:
         herd=herd,
     )
     verdict = _verdict(found, group)
-    lead = "" if verdict.startswith("Change") or group.proposed is None else "The best schedule found: "
-    rows = [row(group.key, "change", verdict, lead + _words(found, group))]
+    lead = (
+        "" if verdict.startswith("Change") or group.proposed is None or group.guarded else "The best schedule found: "
+    )
+    rows = [row(group.key, "change", verdict, lead + _words(found, group) + _guard(group))]
     if estimate.refusal:
         text = f"{estimate.refusal[0].upper()}{estimate.refusal[1:]}: what they left behind is not known, so the tail is only bounded."
         rows.append(row(group.key, "warning", "Tails refused.", text))
@@ -113,6 +114,19 @@ def _words(found: Recommendation, group: GroupTuning) -> str:
     return text
 
 
+def _guard(group: GroupTuning) -> str:
+    """Return what a schedule is chosen by where the log does not settle which is the best."""
+    if group.guarded is None or group.proposed is None:
+        return ""
+    last = last_look_s(group.estimate)
+    unseen = "that people left" if last is None else f"that last longer than {last:.3g} s"
+    return (
+        f" These logs do not show when outages {unseen} end, so no schedule can be called the best: this one is chosen to be the "
+        f"least wrong. Whenever they end, it costs at most {100 * group.guarded.worst_regret_ratio:.0f} % more, downtime and "
+        "attempts together, than the schedule one would choose knowing it."
+    )
+
+
 def _ordinal(number: int) -> str:
     return {1: "first", 2: "second", 3: "third"}.get(number, f"{number}th")
 
@@ -134,7 +148,7 @@ def _unknown(group: GroupTuning) -> list[Row]:
         "downtime_p95_s": "the 95th percentile",
     }
     text = f"Under the recommended schedule {_listed([words[name] for name in open_names])} cannot be told from these logs: {reason}."
-    last = _last_look_s(group.estimate)
+    last = last_look_s(group.estimate)
     if last is not None:
         text += f" There are too few looks after {last:.3g} s to tell schedules apart that differ only later."
     return [row(group.key, "unknown", "Only bounds.", text)]
@@ -142,14 +156,6 @@ def _unknown(group: GroupTuning) -> list[Row]:
 
 def _listed(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def _last_look_s(estimate: Estimate) -> float | None:
-    """Return where the last gap begins, the one without an end; None where the log looks until the horizon."""
-    points = estimate.rows.points_s
-    tails = [points[w.row[estimate.rows.never + 1 :] > 0] for w in estimate.tail]
-    ends = [float(found.max()) for found in tails if len(found)]
-    return max(ends) if ends and max(ends) < estimate.horizon_s * 0.9 else None
 
 
 def experiment_advice(group: GroupTuning, outages: Outages, weeks: float | None) -> list[Row]:

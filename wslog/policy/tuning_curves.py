@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 
 from wslog.policy.estimate import Estimate
-from wslog.policy.figures import MEANS, RATIOS, Z95, Figure
-from wslog.policy.figures import _deviations as deviations
-from wslog.policy.figures import _Table as ReplayTable
+from wslog.policy.figures import MEANS, RATIOS, Z95, Figure, ReplayTable, deviations
 from wslog.policy.fitting import Weights
 from wslog.policy.model import FloatArray
 from wslog.policy.replay import Response

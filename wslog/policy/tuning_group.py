@@ -11,14 +11,16 @@ import numpy as np
 
 from wslog.policy.advice import MIN_OUTAGES
 from wslog.policy.estimate import Estimate
-from wslog.policy.figures import FIGURES, Figure, figures, record
-from wslog.policy.figures import _Table as ReplayTable
+from wslog.policy.figures import FIGURES, Figure, ReplayTable, figures, record
 from wslog.policy.frontier import frontier
-from wslog.policy.model import FloatArray
+from wslog.policy.model import Distribution, FloatArray
 from wslog.policy.policies import Policy
 from wslog.policy.recommended import NAME, recommended
 from wslog.policy.replay import Response, respond
-from wslog.policy.schedule import JITTER, Schedule, Terms, best_schedule, smoothed
+from wslog.policy.schedule import JITTER, Schedule, Terms, listed, optimum
+from wslog.policy.schedule_bounds import Guarded, extremes, least_regret
+from wslog.policy.schedule_outages import planned
+from wslog.policy.schedule_policy import as_policy
 from wslog.policy.tuning_curves import cost_difference, differences, recovery, survival
 
 CURVE_POINTS = 160
@@ -73,12 +75,35 @@ class GroupTuning:
         return min(self.estimate.weights.failure_ratio, 0.9)
 
     @cached_property
+    def outage(self) -> Distribution:
+        """The outages as estimated, to make schedules for."""
+        return planned(self.estimate)
+
+    @cached_property
+    def guarded(self) -> Guarded | None:
+        """The schedule of least worst regret; None where the log settles what the best one achieves."""
+        plain = self._best
+        if not plain.waits_s:
+            return None
+        found = {f.name: f for f in figures(self.estimate, self.respond(as_policy(plain, NAME)))}
+        if not any(found[name].status == "bound" for name in ("downtime_mean_s", "attempt_count_mean")):
+            return None
+        open_ends = extremes(self.estimate)
+        return least_regret(open_ends, self.terms, seed=self.seed) if len(open_ends) > 1 else None
+
+    @cached_property
+    def _best(self) -> Schedule:
+        return listed(optimum(self.outage, self.terms), self.outage, seed=self.seed)
+
+    @property
     def schedule(self) -> Schedule:
-        """The best schedule on the smoothed estimate."""
-        terms = self.terms
-        return best_schedule(
-            self.estimate.websocket, terms.failure_ratio, terms.price_s, terms.horizon_s, terms.fail_s, seed=self.seed
-        )
+        """The best schedule on the estimate; where figures are bounds, that of least worst regret."""
+        return self._best if self.guarded is None else self.guarded.schedule
+
+    @property
+    def made_for(self) -> Distribution:
+        """The distribution of outages that the schedule is the best for."""
+        return self.outage if self.guarded is None else self.guarded.made_for
 
     @property
     def current(self) -> Policy | None:
@@ -214,8 +239,7 @@ class GroupTuning:
 
     def frontier_rows(self, jitter: float = JITTER) -> list[dict[str, Any]]:
         """Return the rows of ``frontier``, each schedule replayed like the policies it is drawn beside."""
-        outage = smoothed(self.estimate.websocket)
-        found = frontier(outage, self.terms, PRICES_S, jitter=jitter, draws=128, seed=self.seed)
+        found = frontier(self.outage, self.terms, PRICES_S, jitter=jitter, draws=128, seed=self.seed)
         rows = []
         for price, starts in zip(found.price_s.tolist(), found.starts_s, strict=True):
             if not len(starts):
