@@ -5,17 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 import wslog
 from tests.test_spark import assert_same, spark_of
+from wslog import agreement
+from wslog.diagnosis import views
 from wslog.engine import STAGES, Engine, render
 from wslog.selection import Selection, parse_filter, parse_period
 from wslog.simulate import simulate
 
 pytestmark = [pytest.mark.spark, pytest.mark.filterwarnings("ignore")]
 
-QUERIES = ("cases", "clocks", "exposure", "groups", "moves", "opens", "sessions", "story", "totals", "waits")
+QUERIES = (
+    "cases",
+    "clocks",
+    "exposure",
+    "groups",
+    "matched",
+    "moves",
+    "opens",
+    "pairs",
+    "sessions",
+    "story",
+    "totals",
+    "waits",
+)
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +44,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Engin
     spark = spark_of(folder, store.event_files(), store.sources())
     for stage in STAGES:
         lake.engine.make(stage)
+    agreement.make(lake.engine)
+    views.make(lake.engine)
+    for name in ("matches", "views"):
+        # pairs by time are numpy's: what is compared is the SQL before and after
+        pq.write_table(
+            lake.engine._connection.sql(f"SELECT * FROM {name}").to_arrow_table(), folder / f"{name}.parquet"
+        )
+        spark.read.parquet(str(folder / f"{name}.parquet")).createOrReplaceTempView(name)
     yield spark, lake.engine
     spark.stop()
 

@@ -14,7 +14,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from wslog.diagnosis import blocked, carrier, clock, direct, expired, handover, herds, idle, patterns, sleep, throttled
+from wslog.diagnosis import (
+    blocked,
+    carrier,
+    clock,
+    direct,
+    expired,
+    handover,
+    herds,
+    idle,
+    patterns,
+    sleep,
+    throttled,
+    views,
+)
 from wslog.diagnosis.findings import FINDING_COLUMNS, Finding, Herd, Hits, Told
 from wslog.diagnosis.herd_measures import measure
 from wslog.diagnosis.limits import limits
@@ -134,6 +147,7 @@ def diagnose(
 
 def observe(engine: Engine, selection: Selection) -> Observed:
     """Read what the detectors look at."""
+    views.make(engine)
     names = ("moves", "sessions", "totals", "clocks", "opens", "waits")
     frames = {name: engine.run(f"diagnosis/{name}", "attempts", selection) for name in names}
     return Observed(cases=engine.fetch("diagnosis/cases", "attempts", selection), **frames)

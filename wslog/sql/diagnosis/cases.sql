@@ -1,6 +1,6 @@
 -- cases: one row per abnormal end of a connection and per failed connect of the selection, with what the session, the outage
 -- and the other side's log say about it. Rows are named by the row_key of their attempt. Read by wslog/diagnosis/diagnose.py.
---   peer_key     the same connection in another side's log: both log an id that no other attempt of their side has
+--   peer_key     the same connection in another side's log (table views, made by wslog/diagnosis/views.py)
 --   next_us      when the session's next attempt started
 --   in_loop      the attempt began within 100 ms of a failure, or of an end within a second of its open
 --   loop_count   how many attempts of its session did
@@ -16,21 +16,6 @@ WITH chosen AS (
   WHERE {window} AND {where}
     AND (outcome IN ('dropped', 'idle_timeout', 'closed_by_server', 'network_failed', 'rejected', 'handshake_timeout')
          OR (outcome = 'never_opened' AND (is_ended OR has_later OR fallback_count > 0)))
-), keyed AS (
-  SELECT COALESCE(request_id, connection_id) AS link, CASE WHEN side = 'client' THEN row_key END AS client_key,
-         CASE WHEN side <> 'client' THEN row_key END AS service_key
-  FROM attempts
-  WHERE COALESCE(request_id, connection_id) IS NOT NULL
-), pairs AS (
-  -- an id that one side logs twice names no connection
-  SELECT MIN(client_key) AS client_key, MIN(service_key) AS service_key
-  FROM keyed
-  GROUP BY link
-  HAVING COUNT(client_key) = 1 AND COUNT(service_key) = 1
-), views AS (
-  SELECT client_key AS row_key, service_key AS peer_key FROM pairs
-  UNION ALL
-  SELECT service_key AS row_key, client_key AS peer_key FROM pairs
 ), peers AS (
   SELECT v.row_key, v.peer_key, a.outcome, a.http_status, a.ended_by, a.ended_us, a.lifetime_s
   FROM views AS v
