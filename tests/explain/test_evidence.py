@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -78,7 +79,24 @@ def test_the_sixty_second_peak_matches(lake: Lake) -> None:
     assert match.inside - match.background >= 8 and 59.7 <= match.median_s <= 61
     assert 1 <= match.session_count <= match.inside
     page = " ".join(render(found).split())
-    assert "lifetimes match 60 s" in page and "nginx proxy_read_timeout" in page
+    assert "a timeout of 60 s?" in page and "nginx proxy_read_timeout" in page
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_what_to_do_begins_with_the_largest_cause(lake: Lake, lang: str) -> None:
+    found = explain(1006, lake, lang)
+    assert found.evidence is not None
+    part = render(found, is_full=False).split({"en": "DO THIS", "zh": "怎么做"}[lang])[1].split("\n\n")[0]
+    listed = re.findall(r"^ +([AB]\d) +([\d.]+) %", part, re.M)
+    shares = [float(share) for _, share in listed]
+    assert len(listed) > 2 and shares == sorted(shares, reverse=True)
+    sums = {
+        cause.label: sum(100 * (s.value or 0) for s in found.evidence.causes if s.key in cause.diagnosed)
+        for cause in found.causes
+    }
+    assert {label: float(share) for label, share in listed} == pytest.approx(
+        {label: share for label, share in sums.items() if share}, abs=0.051
+    )
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)

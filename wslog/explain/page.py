@@ -95,8 +95,24 @@ def _find(e: Explanation, shown: tuple[Cause, ...], width: int) -> list[str]:
         look = data(f"{e.lang}/words")["head"]["diagnose"]
     command = e.commands[0] if e.evidence is None else e.commands[1]
     lines = [*_numbered((look,), width), *command_lines(f"$ {command}", width, 5)]
-    lines += hang("2.", find, width, 2, 5)
-    return lines + [line for cause in shown for line in hang(cause.label, cause.short, width, 5, 9)]
+    shares = _shares(e, shown)
+    if not shares:
+        lines += hang("2.", find, width, 2, 5)
+        return lines + [line for cause in shown for line in hang(cause.label, cause.short, width, 5, 9)]
+    begin = data(f"{e.lang}/words")["head"]["begin"].format(code=e.code)
+    lines += hang("2.", begin, width, 2, 5)
+    for cause, share in sorted(shares, key=lambda pair: -pair[1]):
+        lines += hang(f"{cause.label}  {100 * share:4.1f} %", cause.short, width, 5, 17)
+    return lines
+
+
+def _shares(e: Explanation, shown: tuple[Cause, ...]) -> list[tuple[Cause, float]]:
+    """Return the causes that the lake shows and their shares; none where there is too little for a share."""
+    found = () if e.evidence is None else e.evidence.causes
+    if any(share.value is None for share in found):
+        return []
+    sums = [(cause, sum(s.value or 0.0 for s in found if s.key in cause.diagnosed)) for cause in shown]
+    return [(cause, share) for cause, share in sums if share > 0]
 
 
 def _found(e: Explanation) -> tuple[Cause, ...]:
