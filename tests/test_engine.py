@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,16 @@ from tests.make_events import START, at, engine_of, event_table, failed, opened,
 from wslog.engine import STAGES, Engine, render
 from wslog.errors import LakeDamagedError, UsageError
 from wslog.schema import TABLES, arrow_schema
-from wslog.selection import Selection, check_by, groupings, parse_filter, parse_instant, parse_period
+from wslog.selection import (
+    Selection,
+    check_by,
+    groupings,
+    parse_filter,
+    parse_instant,
+    parse_period,
+    time_number_sql,
+    time_words,
+)
 
 AGREEMENT = tuple(f"agreement/{name}" for name in ("clocks", "counts", "id_pairs", "matrix", "rows", "spans"))
 METRICS = {
@@ -34,7 +44,9 @@ METRICS = {
     "fallback_sessions": "sessions",
     "recovery_times": "episodes",
     "retries": "episodes",
+    "slo": "attempts",
 }
+NUMBERS = {"max_retry": 20, "by_client": 0, "is_time": 1, "from_1h": 4, "from_6h": 3, "from_3d": 2, "from_7d": 1}
 
 
 @pytest.fixture
@@ -192,16 +204,32 @@ def test_iso_weeks_and_days_of_rows(tmp_path: Path) -> None:
     ):
         rows += [{"event": "attempt", "event_at": pd.Timestamp(day, tz="UTC"), "session_id": f"s{i}"}]
     with engine_of(tmp_path, rows) as engine:
-        for stage in ("episodes", "sleeps"):
-            engine.make(stage)
-        selected = render("metrics/reliability", "attempts", Selection(("iso_week", "day")), by_client=0)
-        found = engine._connection.sql(selected).to_arrow_table().to_pylist()
+        found = engine.fetch("metrics/reliability", "attempts", Selection(("iso_week", "day"))).to_pylist()
     assert sorted((row["iso_week"], row["day"]) for row in found) == [
         ("2025-W01", "2024-12-30"),
         ("2026-W53", "2026-12-31"),
         ("2026-W53", "2027-01-01"),
         ("2027-W01", "2027-01-04"),
     ]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dates())
+def test_weeks_and_days_by_number_are_those_of_the_calendar(day: date) -> None:
+    number = (day - date.min).days
+    year, week, _ = day.isocalendar()
+    assert time_words("day", [number]) == [day.isoformat()]
+    assert time_words("iso_week", [number // 7]) == [f"{year:04d}-W{week:02d}"]
+
+
+@pytest.mark.parametrize("at", ["0001-01-01", "1969-12-31T23:59:59.999999", "1970-01-01", "9999-12-31T23:59:59.999999"])
+def test_weeks_and_days_are_whole_numbers_at_the_ends_of_time(at: str) -> None:
+    # day and week of an instant by the calendar of the standard library; microseconds must not be rounded up to the next day
+    since = datetime.fromisoformat(at) - datetime.min
+    us = (datetime.fromisoformat(at) - datetime(1970, 1, 1)) // timedelta(microseconds=1)
+    for name, length in (("day", 1), ("iso_week", 7)):
+        sql = f"SELECT {time_number_sql(name, 'episodes')} FROM (SELECT CAST({us} AS BIGINT) AS started_us)"
+        assert duckdb.connect().sql(sql).fetchall() == [(since.days // length,)]
 
 
 @pytest.mark.parametrize(
@@ -343,7 +371,7 @@ BANNED = {
 }  # fmt: skip
 FUNCTIONS = {
     "BIT_OR", "CAST", "CHR", "COALESCE", "COUNT", "DATE_TRUNC", "FIRST_VALUE", "GREATEST", "LAG", "LEAD", "LEAST", "LPAD", "MAX", "MAX_BY",
-    "MIN", "MIN_BY", "PERCENTILE_CONT", "ROUND", "ROW_NUMBER", "SQRT", "SUBSTRING", "SUM", "UNIX_MICROS", "WEEKOFYEAR", "YEAR",
+    "MIN", "MIN_BY", "PERCENTILE_CONT", "ROUND", "ROW_NUMBER", "SQRT", "SUBSTRING", "SUM", "TIMESTAMP_MICROS", "UNIX_MICROS", "WEEKOFYEAR", "YEAR",
 }  # fmt: skip
 """Functions that were seen to do the same on both engines; tests/test_spark.py compares them."""
 
@@ -355,7 +383,7 @@ def rendered(name: str) -> str:
     selection = Selection(
         ("iso_week", "day", "network_type"), parse_period("2026-11-01", "2026-12-01"), parse_filter("os = 'x'", [table])
     )
-    return render(name, table, selection, max_retry=20, by_client=0)
+    return render(name, table, selection, **NUMBERS)
 
 
 def test_every_file_is_known() -> None:

@@ -18,7 +18,7 @@ from tests.make_week import week
 from wslog import agreement
 from wslog.attempts import TableEvents, gather
 from wslog.engine import STAGES, Engine, render, to_frame
-from wslog.selection import Selection, parse_filter, parse_period
+from wslog.selection import Selection, parse_filter, parse_instant, parse_period
 
 pytest.importorskip("pyspark", reason="the spark extra is not installed")
 pytestmark = [pytest.mark.spark, pytest.mark.filterwarnings("ignore")]
@@ -34,7 +34,12 @@ METRICS = {
     "downtimes": "episodes",
     "fallback_episodes": "episodes",
     "fallback_sessions": "sessions",
+    "slo": "attempts",
 }
+DAY_US = 86_400_000_000
+SINCE_US = parse_instant("2026-11-16")
+NUMBERS = {"max_retry": 20}
+NUMBERS |= {f"from_{name}": SINCE_US + days * DAY_US for name, days in (("1h", 12), ("6h", 10), ("3d", 6), ("7d", 2))}
 
 
 def spark_of(folder: Path, event_files: Sequence[Path], sources: pa.Table) -> Any:
@@ -145,7 +150,9 @@ def test_metrics_are_equal(both: tuple[Any, Engine], metric: str) -> None:
         Selection(),
         Selection(("iso_week", "day", "network_type"), parse_period(since="2026-11-17"), chosen),
     ):
-        assert_same(spark, engine, render(f"metrics/{metric}", table, selection, max_retry=20, by_client=0))
+        for flag in (0, 1):
+            numbers = {**NUMBERS, "by_client": flag, "is_time": flag}
+            assert_same(spark, engine, render(f"metrics/{metric}", table, selection, **numbers))
 
 
 @pytest.mark.parametrize("query", ["id_pairs", "rows", "clocks", "counts", "matrix"])

@@ -1,7 +1,7 @@
 """The embedded engine: DuckDB over the lake's Parquet files, running the SQL files of the package.
 
 The SQL files are in the subset that DuckDB and Spark run verbatim, with Spark's function names; :data:`MACROS` gives
-DuckDB the three it lacks. :func:`render` is all that happens to a file before an engine sees it, so another engine needs
+DuckDB the four it lacks. :func:`render` is all that happens to a file before an engine sees it, so another engine needs
 only the tables ``events``, ``sources`` and ``gathered`` (what :func:`wslog.attempts.gather` makes of the events), and :data:`STAGES`
 in order.
 """
@@ -26,7 +26,17 @@ from wslog import outcomes
 from wslog.attempts import AT_ONCE, FileEvents, gather
 from wslog.errors import LakeDamagedError
 from wslog.schema import COLUMNS, TABLES, arrow_schema
-from wslog.selection import SQL_NAMES, Selection, names_sql, parse_filter, parse_period, select_sql, unknown
+from wslog.selection import (
+    SQL_NAMES,
+    TIME_GROUPS,
+    Selection,
+    group_sql,
+    parse_filter,
+    parse_period,
+    select_sql,
+    time_words,
+    unknown,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +45,7 @@ MACROS = (
     "CREATE MACRO unix_micros(t) AS epoch_us(t)",
     "CREATE MACRO approx_percentile(x, q) AS approx_quantile(x, q)",
     "CREATE MACRO weekday(t) AS isodow(t) - 1",
+    "CREATE MACRO timestamp_micros(n) AS make_timestamptz(n)",
 )
 
 STAGES: dict[str, tuple[str, ...]] = {
@@ -44,16 +55,20 @@ STAGES: dict[str, tuple[str, ...]] = {
     "verdicts": ("origins",),
     "attempt_rows": ("verdicts",),
     "attempts": ("attempt_rows",),
+    "twins": ("attempts",),
+    "clustered": ("attempts", "twins"),
     "sleeps": ("attempts",),
     "outage_rows": ("attempts",),
-    "outages": ("origins", "outage_rows"),
-    "episodes": ("outage_rows", "attempts"),
-    "sessions": ("steps", "attempts", "episodes"),
+    "outages": ("origins", "outage_rows", "attempts"),
+    "episode_rows": ("outage_rows", "attempts", "twins"),
+    "episodes": ("episode_rows",),
+    "fallbacks": ("steps", "attempts", "episodes"),
+    "sessions": ("clustered", "fallbacks"),
     "links": ("attempts",),
 }
 """Derived tables and what each is made from, in order."""
 
-VIEWS = ("steps", "attempts", "outages")
+VIEWS = ("steps", "attempts", "clustered", "outages", "episodes", "sessions")
 """Stages that are not kept: a query over them reads the columns it needs, and no other is ever made."""
 
 _TYPES = {
@@ -92,7 +107,7 @@ def render(name: str, table: str | None = None, selection: Selection | None = No
     fills: dict[str, str] = {**outcomes.fills(), "parts": "1", "part": "0"}
     if table is not None:
         chosen = selection or Selection()
-        fills["by"] = names_sql(chosen.by)
+        fills |= group_sql(chosen.by, bool(numbers.get("by_client", 0)))
         for suffix, owner in (("", table), ("_episodes", "episodes")):
             fills[f"by_select{suffix}"] = select_sql(chosen.by, owner)
             fills[f"window{suffix}"] = chosen.period.sql(owner)
@@ -241,13 +256,17 @@ class Engine:
         return to_frame(self.fetch(name, table, selection, **numbers))
 
     def fetch(self, name: str, table: str, selection: Selection | None = None, **numbers: int | float) -> pa.Table:
-        """Return what :meth:`run` does, as Arrow."""
+        """Return what :meth:`run` does, as Arrow; weeks and days as dictionaries of their words."""
         sql = render(name, table, selection, **numbers)
         for stage in re.findall(r"\b(?:FROM|JOIN) (\w+)", sql):
             self.make(stage)
         found = self._fetch(sql)
         back = {inside: outside for outside, inside in SQL_NAMES.items()}
-        return found.rename_columns([back.get(column, column) for column in found.column_names])
+        found = found.rename_columns([back.get(column, column) for column in found.column_names])
+        for place, column in enumerate(found.column_names):
+            if column in TIME_GROUPS:
+                found = found.set_column(place, column, _worded(column, found.column(column)))
+        return found
 
     def has(self, name: str) -> bool:
         """Return whether a table was made already."""
@@ -311,6 +330,12 @@ def _joined(gathered: pa.Table, verdicts: pa.Table) -> pa.Table:
 @cache
 def _attempt_columns() -> tuple[str, ...]:
     return tuple(re.findall(r"\b[gv]\.(\w+)[,\n]", _text("attempt_rows").split("FROM")[0]))
+
+
+def _worded(name: str, numbers: pa.ChunkedArray) -> pa.DictionaryArray:
+    codes = numbers.combine_chunks().dictionary_encode()
+    words = pa.array(time_words(name, codes.dictionary.to_pylist()), pa.string())
+    return pa.DictionaryArray.from_arrays(codes.indices, words)
 
 
 def _unreadable(error: Exception) -> LakeDamagedError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,7 +79,18 @@ def curve(
     cluster: npt.ArrayLike,
     probability: float,
 ) -> Curve:
-    """Return the Kaplan-Meier curve of the time to an event around one of its quantiles.
+    """Return the Kaplan-Meier curve of the time to an event around one of its quantiles; parameters are those of :func:`curves_at`."""
+    return curves_at(seconds, is_event, weight, cluster, [probability])[0]
+
+
+def curves_at(
+    seconds: npt.ArrayLike,
+    is_event: npt.ArrayLike,
+    weight: npt.ArrayLike,
+    cluster: npt.ArrayLike,
+    probabilities: Sequence[float],
+) -> list[Curve]:
+    """Return the Kaplan-Meier curve of the time to an event around some of its quantiles.
 
     Parameters
     ----------
@@ -90,13 +102,13 @@ def curve(
         Sample weights.
     cluster : (n,) array-like of int
         Rows of one session share a number.
-    probability : float
+    probabilities : sequence of float
         0.5 for the median.
 
     Returns
     -------
-    Curve
-        ``value`` is the smallest time by which the estimated probability of the event reaches ``probability``. The interval
+    list of Curve
+        One per probability. ``value`` is the smallest time by which the estimated probability of the event reaches ``probability``. The interval
         holds the times whose log(-log) interval of the curve covers it (Brookmeyer and Crowley, Biometrics 38 (1982) 29-41);
         the Greenwood variance is multiplied by the design effect that clusters have at the estimate (Williams, Biometrics
         51 (1995) 1030-1041: influence of each row, added up within clusters), with Student's t by what the clusters' influences
@@ -113,19 +125,32 @@ def curve(
     at_risk = left[::-1].cumsum()[::-1]
     survival = np.cumprod(1 - deaths / at_risk)
     survival[survival < 1e-12] = 0.0
-    # a hair of slack: 1 - 1/2 - ... must reach the level that exact fractions reach
-    reached = np.flatnonzero(survival <= 1 - probability + 1e-12)
-    value = float(times[reached[0]]) if len(reached) else np.nan
     greenwood = _greenwood(deaths, at_risk, w, firsts)
-    at = int(reached[0]) if len(reached) else len(times) - 1
-    effect, df = _clustering(t, event, w, group, firsts, deaths, at_risk, at, float(greenwood[at]))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        inside = (survival > 0) & (survival < 1)
-        level = np.log(-np.log(1 - probability))
-        log = np.log(np.where(inside, survival, 0.5))
-        distance = np.where(inside, np.log(-log) - level, np.where(survival >= 1, -np.inf, np.inf))
-        error = np.where(inside, np.sqrt(greenwood * effect) / np.abs(log), 0.0)
-    return Curve(times, distance, error, value, df)
+    code = _dense(group)
+    found = []
+    for probability in probabilities:
+        # a hair of slack: 1 - 1/2 - ... must reach the level that exact fractions reach
+        reached = np.flatnonzero(survival <= 1 - probability + 1e-12)
+        value = float(times[reached[0]]) if len(reached) else np.nan
+        at = int(reached[0]) if len(reached) else len(times) - 1
+        effect, df = _clustering(event, w, code, firsts, deaths, at_risk, at, float(greenwood[at]))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            inside = (survival > 0) & (survival < 1)
+            level = np.log(-np.log(1 - probability))
+            log = np.log(np.where(inside, survival, 0.5))
+            distance = np.where(inside, np.log(-log) - level, np.where(survival >= 1, -np.inf, np.inf))
+            error = np.where(inside, np.sqrt(greenwood * effect) / np.abs(log), 0.0)
+        found.append(Curve(times, distance, error, value, df))
+    return found
+
+
+def _dense(group: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the clusters' numbers from 0 on, without gaps."""
+    if group.min() >= 0 and group.max() < 2 * len(group):
+        there = np.bincount(group) > 0
+        dense: npt.NDArray[np.int64] = (np.cumsum(there) - 1)[group]
+        return dense
+    return np.unique(group, return_inverse=True)[1]
 
 
 def _greenwood(deaths: FloatArray, at_risk: FloatArray, w: FloatArray, firsts: npt.NDArray[Any]) -> FloatArray:
@@ -138,10 +163,9 @@ def _greenwood(deaths: FloatArray, at_risk: FloatArray, w: FloatArray, firsts: n
 
 
 def _clustering(
-    t: FloatArray,
     event: FloatArray,
     w: FloatArray,
-    group: npt.NDArray[np.int64],
+    code: npt.NDArray[np.int64],
     firsts: npt.NDArray[Any],
     deaths: FloatArray,
     at_risk: FloatArray,
@@ -149,10 +173,9 @@ def _clustering(
     greenwood: float,
 ) -> tuple[float, float]:
     """Return the variance of log S at the ``at``-th time with clusters over that without, at least 1, and its degrees of freedom."""
-    _, code = np.unique(group, return_inverse=True)
     if greenwood <= 0 or code.max() + 1 == len(code):
         return 1.0, np.inf
-    place = np.repeat(np.arange(len(firsts)), np.diff(np.append(firsts, len(t))))
+    place = np.repeat(np.arange(len(firsts)), np.diff(np.append(firsts, len(w))))
     rest = np.maximum(at_risk - deaths, 1e-12 * at_risk)
     hazard = np.cumsum(deaths / (at_risk * rest))
     seen = np.minimum(place, at)

@@ -20,6 +20,7 @@ from wslog.intervals import Z95, FloatArray, Sums, benjamini_hochberg, spread
 from wslog.metrics.frames import (
     SUM_COLUMNS,
     counts_of,
+    fetch,
     interval_of,
     is_enough,
     kind_of,
@@ -311,7 +312,7 @@ def _quantiles(engine: Engine, query: Query, halves: Halves) -> pd.DataFrame:
     """Compare Kaplan-Meier quantiles; clients in both halves are taken as two, which widens the interval."""
     groups = list(dict.fromkeys((*halves.after.by, "side")))
     old, new = (
-        curves_of(run(engine, query.name, query.table, half, by_client=1), groups, dict(query.quantiles))
+        curves_of(fetch(engine, query.name, query.table, half, by_client=1), groups, dict(query.quantiles))
         for half in (halves.before, halves.after)
     )
     rows = []

@@ -24,6 +24,8 @@ from wslog.schema import METRIC_COLUMNS
 from wslog.selection import Selection, check_by, parse_filter, parse_period
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from wslog.engine import Engine
 
 
@@ -145,6 +147,11 @@ def _finish(sums: pd.DataFrame, kind: str) -> pd.DataFrame:
     frame["ci_low"], frame["ci_high"] = np.where(enough, low, np.nan), np.where(enough, high, np.nan)
     frame["state"] = pd.Series(np.where(enough, "ok", "insufficient"), index=frame.index, dtype=object)
     return frame
+
+
+def fetch(engine: Engine, name: str, table: str, selection: Selection, by_client: int = 0) -> pa.Table:
+    """Do what :func:`run` does, and return Arrow."""
+    return engine.fetch(f"metrics/{name}", table, selection, by_client=by_client)
 
 
 def run(

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
+from wslog.engine import to_frame
 from wslog.intervals import MIN_CLUSTERS, MIN_ROWS
 from wslog.schema import METRIC_COLUMNS
-from wslog.survival import Curve, curve
+from wslog.survival import Curve, curves_at
 
 
 @dataclass(frozen=True)
@@ -39,13 +42,13 @@ class Estimate:
         return (self.curve.value, *self.curve.interval())
 
 
-def curves_of(rows: pd.DataFrame, keys: Sequence[str], metrics: dict[str, float]) -> dict[tuple[Any, ...], Estimate]:
+def curves_of(rows: pa.Table, keys: Sequence[str], metrics: dict[str, float]) -> dict[tuple[Any, ...], Estimate]:
     """Estimate Kaplan-Meier quantiles of each group.
 
     Parameters
     ----------
-    rows : pandas.DataFrame
-        One row per time: ``keys``, ``duration_s``, ``is_event``, ``cluster_key``, ``sample_weight``.
+    rows : pyarrow.Table
+        One row per time: ``keys``, ``duration_s``, ``is_event``, ``cluster_number``, ``cluster_client``, ``sample_weight``.
     keys : sequence of str
     metrics : dict
         Name of the metric and its probability.
@@ -55,31 +58,55 @@ def curves_of(rows: pd.DataFrame, keys: Sequence[str], metrics: dict[str, float]
     dict
         By the values of ``keys`` (null: None) and the metric's name.
     """
-    seconds = rows["duration_s"].to_numpy(np.float64, na_value=np.nan)
-    events = rows["is_event"].to_numpy(np.float64)
-    weights = rows["sample_weight"].to_numpy(np.float64)
-    clusters = pd.factorize(rows["cluster_key"])[0]
+    seconds, events, weights = (_floats(rows, name) for name in ("duration_s", "is_event", "sample_weight"))
+    clusters = _clusters(rows)
     found: dict[tuple[Any, ...], Estimate] = {}
-    groups = (
-        rows.groupby(list(keys), dropna=False, sort=False, observed=True).indices
-        if keys
-        else {(): np.arange(len(rows))}
-    )
-    for key, places in groups.items():
-        names = key if isinstance(key, tuple) else (key,)
-        names = tuple(None if pd.isna(name) else name for name in names)
+    for names, places in _groups(rows, keys):
         known = places[~np.isnan(seconds[places])]
         w = weights[known]
         total = float(w.sum())
         counts = (float((w * events[known]).sum()), total, float(weights[places].sum() - total))
-        enough = len(known) >= MIN_ROWS and len(np.unique(clusters[known])) >= MIN_CLUSTERS
-        for metric, probability in metrics.items():
-            one = curve(seconds[known], events[known], w, clusters[known], probability) if enough else None
-            found[(*names, metric)] = Estimate(one, *counts)
+        cluster = pd.factorize(clusters[known])[0]
+        enough = len(known) >= MIN_ROWS and cluster.max() + 1 >= MIN_CLUSTERS
+        curves = curves_at(seconds[known], events[known], w, cluster, list(metrics.values())) if enough else None
+        for place, metric in enumerate(metrics):
+            found[(*names, metric)] = Estimate(None if curves is None else curves[place], *counts)
     return found
 
 
-def quantiles(rows: pd.DataFrame, keys: Sequence[str], metrics: dict[str, float]) -> pd.DataFrame:
+def _floats(rows: pa.Table, name: str) -> npt.NDArray[np.float64]:
+    """Return a column; null is NaN."""
+    return rows.column(name).cast("float64").to_numpy()
+
+
+def _clusters(rows: pa.Table) -> npt.NDArray[np.int64]:
+    """Return one number per cluster: the cluster's own, or the place of its client in the order of their appearance."""
+    numbers = rows.column("cluster_number").fill_null(0).to_numpy()
+    clients = rows.column("cluster_client").combine_chunks().dictionary_encode().indices.fill_null(-1).to_numpy()
+    # numbers of clusters are those of rows, which begin at 10^13
+    whole: npt.NDArray[np.int64] = np.where(clients < 0, numbers, clients)
+    return whole
+
+
+def _groups(rows: pa.Table, keys: Sequence[str]) -> list[tuple[tuple[Any, ...], npt.NDArray[np.int64]]]:
+    """Return the values of ``keys`` of each group (null: None) and where its rows are."""
+    groups: list[tuple[Any, ...]] = [()]
+    code = np.zeros(len(rows), np.int64)
+    for name in keys:
+        column = rows.column(name).combine_chunks()
+        column = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+        values = [*column.dictionary.to_pylist(), None]
+        code = code * len(values) + column.indices.fill_null(len(values) - 1).to_numpy()
+        # of all groups that could be few are there
+        code, there = pd.factorize(code)
+        groups = [(*groups[at // len(values)], values[at % len(values)]) for at in there]
+    order = np.argsort(code, kind="stable")
+    starts = np.searchsorted(code[order], np.arange(1, len(groups)))
+    # without any group there is still one part, an empty one
+    return list(zip(groups, np.split(order, starts), strict=False))
+
+
+def quantiles(rows: pa.Table, keys: Sequence[str], metrics: dict[str, float]) -> pd.DataFrame:
     """Return the quantiles of each group as a metric frame; parameters are those of :func:`curves_of`.
 
     Returns
@@ -95,4 +122,5 @@ def quantiles(rows: pd.DataFrame, keys: Sequence[str], metrics: dict[str, float]
         counts = (estimate.numerator, estimate.denominator, estimate.excluded)
         found.append((*key, value, *counts, low, high, state))
     frame = pd.DataFrame(found, columns=[*keys, "metric", *METRIC_COLUMNS])
-    return frame.astype({name: rows[name].dtype for name in keys})
+    dtypes = to_frame(rows.select(list(keys)).slice(0, 0)).dtypes
+    return frame.astype(dict(dtypes))

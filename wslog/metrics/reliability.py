@@ -10,7 +10,7 @@ import pandas as pd
 
 from wslog.metrics.compare import Query
 from wslog.metrics.compare import compare as comparison
-from wslog.metrics.frames import arrange, proportions, run, select, weekly_rates
+from wslog.metrics.frames import arrange, fetch, proportions, run, select, weekly_rates
 from wslog.metrics.lifetimes import quantiles
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def reliability(
         weekly_rates(run(engine, "reliability", "attempts", weekly)),
         proportions(run(engine, "fallback_sessions", "sessions", weekly)),
         *(
-            quantiles(run(engine, query.name, query.table, weekly), keys, dict(query.quantiles))
+            quantiles(fetch(engine, query.name, query.table, weekly), keys, dict(query.quantiles))
             for query in QUERIES
             if query.quantiles
         ),

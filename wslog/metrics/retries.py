@@ -9,7 +9,7 @@ import pandas as pd
 
 from wslog.metrics.compare import Query
 from wslog.metrics.compare import compare as comparison
-from wslog.metrics.frames import arrange, proportions, run, select
+from wslog.metrics.frames import arrange, fetch, proportions, run, select
 from wslog.metrics.lifetimes import quantiles
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def retries(
     selection = select(by, since, until, week, where, ["episodes"], KEYS)
     success = proportions(run(engine, "retries", "episodes", selection, max_retry=MAX_RETRY))
     success["metric"] = pd.Series("retry_success", index=success.index, dtype=object)
-    rows = run(engine, "recovery_times", "episodes", selection)
+    rows = fetch(engine, "recovery_times", "episodes", selection)
     times = quantiles(rows, selection.by, dict(QUERIES[1].quantiles)) if len(rows) else success.iloc[:0]
     times = times.assign(retry_number=pd.Series(pd.NA, index=times.index, dtype="Int64"))
     frame = arrange([success, times], [*selection.by, *KEYS])

@@ -1,4 +1,4 @@
-"""Is the objective met, and how fast is its error budget spent? SQL: ``sql/metrics/reliability.sql``, once per window.
+"""Is the objective met, and how fast is its error budget spent? SQL: ``sql/metrics/slo.sql``, once for all windows.
 
 Burn rate and windows as in The Site Reliability Workbook (O'Reilly 2018), chapter 5: the share of bad events over the share
 that the objective allows; 1 spends the budget in exactly the period, 14.4 in an hour spends 2 % of a 30-day budget.
@@ -91,7 +91,7 @@ def slo(
         start = first
     start = max(start, first)
     spans = {"period": start, **{name: last - length for name, length in WINDOWS.items() if last - length >= start}}
-    parts = {name: _window(engine, selection, metric, begin, last) for name, begin in spans.items()}
+    parts = _windows(engine, selection, metric, spans, last)
     groups = parts["period"][keys]
     budget = parts["period"]["denominator"].to_numpy(np.float64) * (1 - objective)
     found = []
@@ -105,10 +105,20 @@ def slo(
     return frame.sort_values("place", kind="stable", ignore_index=True)[columns]
 
 
-def _window(engine: Engine, selection: Selection, metric: str, begin: int, end: int) -> pd.DataFrame:
-    chosen = replace(selection, period=Period(begin, end))
-    rates = weekly_rates(run(engine, "reliability", "attempts", chosen))
-    return arrange([rates[rates["metric"] == metric]], [*selection.by, *KEYS])
+def _windows(
+    engine: Engine, selection: Selection, metric: str, spans: dict[str, int], last: int
+) -> dict[str, pd.DataFrame]:
+    """Return the estimates of each window that is asked for."""
+    chosen = replace(selection, period=Period(spans["period"], last))
+    begins = {f"from_{name}": spans.get(name, last) for name in WINDOWS}
+    sums = run(engine, "slo", "attempts", chosen, is_time=int(metric == "connected_time_ratio"), **begins)
+    source = "downtime_s_per_connected_hour" if metric == "connected_time_ratio" else metric
+    sums["metric"] = pd.Series(source, index=sums.index, dtype=object)
+    found = {}
+    for code, name in enumerate((*WINDOWS, "period"), 1):
+        rates = weekly_rates(sums[sums["window_code"] == code].drop(columns="window_code"))
+        found[name] = arrange([rates[rates["metric"] == metric]], [*selection.by, *KEYS])
+    return {name: found[name] for name in spans}
 
 
 def _held(

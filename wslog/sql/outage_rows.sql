@@ -1,5 +1,8 @@
 -- outage_rows: one row per attempt that belongs to an outage of a session: the one that began it (retry_number 0) and those
--- made while it lasted. Rows are named by the row_key of their attempt; outages.sql adds the ids. Read by episodes.sql.
+-- made while it lasted. Rows are named by the row_key of their attempt; outages.sql adds ids and words. Read by episodes.sql.
+--   role_word     1 lost, 2 short, 3 failed: these begin an outage; 4 abandoned, 5 pending, 6 brief_left, 7 brief_open;
+--                 8 recovery; 9 after_fallback, 10 the same where an open lasted. (0 kept: of no outage but the one that it ends)
+--   retry_number  null after a fallback
 --
 -- An open that lasts (kept, or lost after {stable_s} s or more) cuts a session into segments, and a segment has at most one
 -- outage: it begins with the loss of that open or the first failed attempt after it, and ends at the open that begins the
@@ -18,60 +21,51 @@ WITH watched AS (
   LEFT JOIN watched AS b ON b.format = a.format AND b.label = a.label AND b.from_us <= a.until_us + 600000000
   GROUP BY a.source_id
 ), classed AS (
-  SELECT a.row_key, a.session_number, a.session_order, a.is_opened, a.retry_number AS said_retry, a.max_retries,
-         started_us, opened_us, ended_us, session_last_us, network_word, end_network, last_network, retry_count, fallback_count,
-         first_fallback_us, last_fallback_us, poll_ok_us, poll_failed_us,
-         CASE WHEN NOT is_opened AND outcome = 'abandoned' THEN 'abandoned'
-              WHEN NOT is_opened AND (is_ended OR has_later OR fallback_count > 0) THEN 'failed'
-              WHEN NOT is_opened THEN 'pending'
-              WHEN outcome IN ('dropped', 'idle_timeout', 'closed_by_server') AND lifetime_s < {stable_s} THEN 'short'
-              WHEN outcome IN ('dropped', 'idle_timeout', 'closed_by_server') THEN 'lost'
-              WHEN outcome = 'unloaded' AND lifetime_s < {stable_s} THEN 'brief_left'
+  SELECT a.row_key, a.session_number, a.session_order,
+         CASE WHEN NOT is_opened AND outcome = 'abandoned' THEN 4
+              WHEN NOT is_opened AND (is_ended OR has_later OR fallback_count > 0) THEN 3
+              WHEN NOT is_opened THEN 5
+              WHEN outcome IN ('dropped', 'idle_timeout', 'closed_by_server') AND lifetime_s < {stable_s} THEN 2
+              WHEN outcome IN ('dropped', 'idle_timeout', 'closed_by_server') THEN 1
+              WHEN outcome = 'unloaded' AND lifetime_s < {stable_s} THEN 6
               WHEN NOT is_ended AND NOT has_later
                    AND GREATEST(session_last_us, COALESCE(observed_until_us, session_last_us)) - opened_us < {stable_s} * 1000000
-              THEN 'brief_open'
-              ELSE 'kept' END AS attempt_class
+              THEN 7
+              ELSE 0 END AS class_word,
+         -- a fallback logged while the connection was still open is none of its outage
+         fallback_count > 0 AND (NOT is_opened OR ended_us IS NULL OR last_fallback_us IS NULL OR last_fallback_us >= ended_us) AS has_fallback
   FROM attempts AS a
   LEFT JOIN windows AS w ON w.source_id = a.source_id
   WHERE a.session_key IS NOT NULL
 ), cut AS (
+  -- sorted as few columns as can be: the others are joined to the rows that are left
   SELECT *,
-         SUM(CASE WHEN attempt_class IN ('lost', 'kept') THEN 1 ELSE 0 END)
-           OVER (PARTITION BY session_number ORDER BY session_order ROWS UNBOUNDED PRECEDING) AS segment,
-         -- a fallback logged while the connection was still open is none of its outage
-         CASE WHEN attempt_class = 'kept' OR fallback_count = 0 THEN NULL
-              WHEN NOT is_opened OR ended_us IS NULL OR first_fallback_us >= ended_us THEN first_fallback_us
-              WHEN last_fallback_us >= ended_us THEN last_fallback_us END AS fallback_us,
-         attempt_class <> 'kept' AND fallback_count > 0
-           AND (NOT is_opened OR ended_us IS NULL OR last_fallback_us IS NULL OR last_fallback_us >= ended_us) AS has_fallback
+         COUNT(CASE WHEN class_word <= 1 THEN 1 END)
+           OVER (PARTITION BY session_number ORDER BY session_order ROWS UNBOUNDED PRECEDING) AS segment
   FROM classed
-), items AS (
-  SELECT row_key, session_number, session_order, segment, attempt_class, said_retry, max_retries, started_us, opened_us,
-         ended_us, session_last_us, network_word, end_network, last_network, retry_count, poll_ok_us, poll_failed_us,
-         fallback_us, has_fallback
-  FROM cut
-  WHERE attempt_class <> 'kept'
-  UNION ALL
-  SELECT row_key, session_number, session_order, segment - 1 AS segment, 'recovery' AS attempt_class, said_retry,
-         max_retries, started_us, opened_us, ended_us, session_last_us, network_word, end_network, network_word AS last_network,
-         0 AS retry_count, CAST(NULL AS BIGINT) AS poll_ok_us, CAST(NULL AS BIGINT) AS poll_failed_us,
-         CAST(NULL AS BIGINT) AS fallback_us, FALSE AS has_fallback
-  FROM cut
-  WHERE attempt_class IN ('lost', 'kept')
 ), framed AS (
   SELECT session_number, segment,
-         MIN(CASE WHEN attempt_class IN ('lost', 'short', 'failed') THEN session_order END) AS trigger_order,
-         MIN_BY(row_key, session_order) FILTER (WHERE attempt_class IN ('lost', 'short', 'failed')) AS episode_key,
+         MIN(CASE WHEN class_word <= 3 THEN session_order END)                     AS trigger_order,
+         MIN_BY(row_key, session_order) FILTER (WHERE class_word <= 3)             AS episode_key,
          MIN(CASE WHEN has_fallback THEN session_order END)                        AS fallback_order
-  FROM items
+  FROM cut
+  WHERE class_word BETWEEN 1 AND 3 OR (has_fallback AND class_word > 0)
   GROUP BY session_number, segment
+), items AS (
+  SELECT row_key, session_number, session_order, segment, class_word, has_fallback
+  FROM cut
+  WHERE class_word > 0
+  UNION ALL
+  SELECT row_key, session_number, session_order, segment - 1 AS segment, 8 AS class_word, FALSE AS has_fallback
+  FROM cut
+  WHERE class_word <= 1
 )
 -- the attempts of a segment follow one another: their order counts the retries
-SELECT f.episode_key, i.row_key AS attempt_key,
+SELECT f.episode_key, i.row_key AS attempt_key, i.session_order,
        CASE WHEN f.fallback_order IS NULL OR i.session_order <= f.fallback_order THEN i.session_order - f.trigger_order END AS retry_number,
-       CASE WHEN f.fallback_order IS NULL OR i.session_order <= f.fallback_order THEN i.attempt_class ELSE 'after_fallback' END AS attempt_role,
-       i.session_order, i.said_retry, i.max_retries, i.started_us, i.opened_us, i.ended_us, i.session_last_us, i.network_word, i.end_network,
-       i.last_network, i.retry_count, i.poll_ok_us, i.poll_failed_us, i.fallback_us, i.has_fallback
+       CASE WHEN f.fallback_order IS NULL OR i.session_order <= f.fallback_order THEN i.class_word
+            WHEN i.class_word = 8 THEN 10 ELSE 9 END AS role_word,
+       i.has_fallback
 FROM items AS i
 INNER JOIN framed AS f ON f.session_number = i.session_number AND f.segment = i.segment
 WHERE i.session_order >= f.trigger_order AND (f.fallback_order IS NULL OR f.fallback_order >= f.trigger_order)

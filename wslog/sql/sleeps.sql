@@ -10,23 +10,30 @@
 -- The other side's rows of such a connection are here too, with side's own attempt_id. Sleeps that none of the three tells are
 -- not here: a lake without the other side's log and without longest_inbound_silence_ms shows none.
 WITH lost AS (
-  SELECT attempt_id, format, COALESCE(request_id, connection_id) AS link,
+  SELECT row_key, format, COALESCE(request_id, connection_id) AS link,
          GREATEST(lifetime_s, (ended_us - opened_us) / 1e6)                        AS held_s,
          (ended_us - opened_us) / 1e6 - lifetime_s                                 AS stood_s,
          longest_inbound_silence_ms / 1e3                                          AS silence_s
   FROM attempts
   WHERE side = 'client' AND is_opened AND outcome IN ('dropped', 'idle_timeout')
-), linked AS (
-  SELECT a.attempt_id, a.side, COALESCE(a.request_id, a.connection_id) AS link, a.lifetime_s
-  FROM attempts AS a
-  INNER JOIN (SELECT DISTINCT link FROM lost) AS l ON l.link = COALESCE(a.request_id, a.connection_id)
+), others AS (
+  SELECT row_key, side, link, lifetime_s
+  FROM (
+    SELECT row_key, side, COALESCE(request_id, connection_id) AS link, lifetime_s FROM attempts WHERE side <> 'client'
+  ) AS o
+  WHERE link IN (SELECT link FROM lost)
+), paired AS (
+  SELECT link, MIN(lifetime_s) AS other_s
+  FROM others
+  GROUP BY link
+  HAVING COUNT(CASE WHEN side = 'proxy' THEN 1 END) < 2 AND COUNT(CASE WHEN side = 'server' THEN 1 END) < 2
 ), joined AS (
   -- an id that one side logs twice names no connection
-  SELECT link, MIN(CASE WHEN side <> 'client' THEN lifetime_s END)                 AS other_s
-  FROM linked
-  GROUP BY link
-  HAVING COUNT(CASE WHEN side = 'client' THEN 1 END) = 1 AND COUNT(CASE WHEN side = 'proxy' THEN 1 END) < 2
-         AND COUNT(CASE WHEN side = 'server' THEN 1 END) < 2 AND COUNT(*) > 1
+  SELECT p.link, MIN(p.other_s) AS other_s
+  FROM paired AS p
+  INNER JOIN (SELECT COALESCE(request_id, connection_id) AS link FROM attempts WHERE side = 'client') AS c ON c.link = p.link
+  GROUP BY p.link
+  HAVING COUNT(*) = 1
 ), usual AS (
   SELECT format, PERCENTILE_CONT(7.5e-1) WITHIN GROUP (ORDER BY longest_inbound_silence_ms) / 1e3 AS usual_silence_s
   FROM attempts
@@ -48,7 +55,7 @@ WITH lost AS (
   FROM gathered
   WHERE near_count >= 8 AND near_count * 58 >= 12 * (wide_count - near_count)
 ), judged AS (
-  SELECT l.attempt_id, j.link, l.held_s - j.other_s AS noticed_late_s, l.stood_s, l.silence_s, u.usual_silence_s,
+  SELECT l.row_key, j.link, l.held_s - j.other_s AS noticed_late_s, l.stood_s, l.silence_s, u.usual_silence_s,
          CASE WHEN l.held_s - j.other_s >= 5 AND (l.silence_s >= 30 OR (l.silence_s IS NULL AND l.held_s - j.other_s >= 60))
               THEN 'late_notice'
               WHEN l.stood_s >= 5 THEN 'suspended_clock'
@@ -60,12 +67,16 @@ WITH lost AS (
   LEFT JOIN usual AS u ON u.format = l.format
   LEFT JOIN timeouts AS t
     ON t.format = l.format AND t.silent_second = CAST((CAST(l.silence_s * 1e3 AS BIGINT) - CAST(l.silence_s * 1e3 AS BIGINT) % 1000) / 1e3 AS BIGINT)
+), slept AS (
+  SELECT row_key, sleep_rule, noticed_late_s, stood_s, silence_s, usual_silence_s
+  FROM judged
+  WHERE sleep_rule IS NOT NULL
+  UNION ALL
+  SELECT o.row_key, g.sleep_rule, g.noticed_late_s, g.stood_s, g.silence_s, g.usual_silence_s
+  FROM judged AS g
+  INNER JOIN others AS o ON o.link = g.link
+  WHERE g.sleep_rule IS NOT NULL
 )
-SELECT attempt_id, sleep_rule, noticed_late_s, stood_s, silence_s, usual_silence_s
-FROM judged
-WHERE sleep_rule IS NOT NULL
-UNION ALL
-SELECT o.attempt_id, g.sleep_rule, g.noticed_late_s, g.stood_s, g.silence_s, g.usual_silence_s
-FROM judged AS g
-INNER JOIN linked AS o ON o.link = g.link AND o.side <> 'client'
-WHERE g.sleep_rule IS NOT NULL
+SELECT a.attempt_id, s.*
+FROM slept AS s
+INNER JOIN attempts AS a ON a.row_key = s.row_key

@@ -12,43 +12,33 @@
 --   unresolved  did not open: no result was seen (the page or the log ended first)
 -- Connections that were open before the log begins are none of them. The cluster is the session; where none is known the client.
 WITH picked AS (
-  SELECT {by_select}side, attempt_id, cluster_key, session_key IS NOT NULL AS has_session, sample_weight, is_opened, is_ended, outcome,
-         lifetime_s, COALESCE(session_order, 1) = 1 AS is_first
-  FROM attempts
+  SELECT {by_select}side, row_key, {cluster_select}session_key IS NOT NULL AS has_session, sample_weight,
+         CASE WHEN COALESCE(session_order, 1) = 1 THEN 0 ELSE 9 END AS later_code,
+         CASE WHEN is_opened THEN CASE WHEN outcome IN ('dropped', 'idle_timeout', 'closed_by_server')
+                                       THEN CASE WHEN lifetime_s < {stable_s} THEN 3 ELSE 5 END
+                                       WHEN outcome = 'unloaded' THEN 2 WHEN outcome = 'ended_unknown' THEN 6 ELSE 1 END
+              WHEN outcome = 'abandoned' THEN 8
+              WHEN is_ended THEN 7 ELSE 9 END                                      AS class_code
+  FROM clustered
   WHERE NOT is_left_censored AND {window} AND {where}
 ), classed AS (
-  SELECT p.*,
-         CASE WHEN is_opened THEN CASE WHEN z.attempt_id IS NOT NULL THEN 'slept'
-                                       WHEN outcome IN ('dropped', 'idle_timeout', 'closed_by_server')
-                                       THEN CASE WHEN lifetime_s < {stable_s} THEN 'flapped' ELSE 'lost' END
-                                       WHEN outcome = 'unloaded' THEN 'left'
-                                       WHEN outcome = 'ended_unknown' THEN 'unclear' ELSE 'kept' END
-              WHEN outcome = 'abandoned' THEN 'abandoned'
-              WHEN is_ended THEN 'failed' ELSE 'unresolved' END                    AS class_word
+  -- classes in the order of the list above, those of later attempts after those of first ones
+  SELECT p.*, later_code + CASE WHEN class_code <= 6 AND z.row_key IS NOT NULL THEN 4 ELSE class_code END AS code
   FROM picked AS p
-  LEFT JOIN sleeps AS z ON z.attempt_id = p.attempt_id
+  LEFT JOIN sleeps AS z ON z.row_key = p.row_key
 ), counted AS (
-  SELECT {by}side, cluster_key, has_session, sample_weight,
-         COUNT(CASE WHEN is_first AND class_word = 'kept' THEN 1 END) AS first_kept,
-         COUNT(CASE WHEN is_first AND class_word = 'left' THEN 1 END) AS first_left,
-         COUNT(CASE WHEN is_first AND class_word = 'flapped' THEN 1 END) AS first_flapped,
-         COUNT(CASE WHEN is_first AND class_word = 'slept' THEN 1 END) AS first_slept,
-         COUNT(CASE WHEN is_first AND class_word = 'lost' THEN 1 END) AS first_lost,
-         COUNT(CASE WHEN is_first AND class_word = 'unclear' THEN 1 END) AS first_unclear,
-         COUNT(CASE WHEN is_first AND class_word = 'failed' THEN 1 END) AS first_failed,
-         COUNT(CASE WHEN is_first AND class_word = 'abandoned' THEN 1 END) AS first_abandoned,
-         COUNT(CASE WHEN is_first AND class_word = 'unresolved' THEN 1 END) AS first_unresolved,
-         COUNT(CASE WHEN NOT is_first AND class_word = 'kept' THEN 1 END) AS later_kept,
-         COUNT(CASE WHEN NOT is_first AND class_word = 'left' THEN 1 END) AS later_left,
-         COUNT(CASE WHEN NOT is_first AND class_word = 'flapped' THEN 1 END) AS later_flapped,
-         COUNT(CASE WHEN NOT is_first AND class_word = 'slept' THEN 1 END) AS later_slept,
-         COUNT(CASE WHEN NOT is_first AND class_word = 'lost' THEN 1 END) AS later_lost,
-         COUNT(CASE WHEN NOT is_first AND class_word = 'unclear' THEN 1 END) AS later_unclear,
-         COUNT(CASE WHEN NOT is_first AND class_word = 'failed' THEN 1 END) AS later_failed,
-         COUNT(CASE WHEN NOT is_first AND class_word = 'abandoned' THEN 1 END) AS later_abandoned,
-         COUNT(CASE WHEN NOT is_first AND class_word = 'unresolved' THEN 1 END) AS later_unresolved
+  SELECT {by}side, {cluster}has_session, sample_weight,
+         COUNT(CASE WHEN code = 1 THEN 1 END) AS first_kept, COUNT(CASE WHEN code = 2 THEN 1 END) AS first_left,
+         COUNT(CASE WHEN code = 3 THEN 1 END) AS first_flapped, COUNT(CASE WHEN code = 4 THEN 1 END) AS first_slept,
+         COUNT(CASE WHEN code = 5 THEN 1 END) AS first_lost, COUNT(CASE WHEN code = 6 THEN 1 END) AS first_unclear,
+         COUNT(CASE WHEN code = 7 THEN 1 END) AS first_failed, COUNT(CASE WHEN code = 8 THEN 1 END) AS first_abandoned,
+         COUNT(CASE WHEN code = 9 THEN 1 END) AS first_unresolved, COUNT(CASE WHEN code = 10 THEN 1 END) AS later_kept,
+         COUNT(CASE WHEN code = 11 THEN 1 END) AS later_left, COUNT(CASE WHEN code = 12 THEN 1 END) AS later_flapped,
+         COUNT(CASE WHEN code = 13 THEN 1 END) AS later_slept, COUNT(CASE WHEN code = 14 THEN 1 END) AS later_lost,
+         COUNT(CASE WHEN code = 15 THEN 1 END) AS later_unclear, COUNT(CASE WHEN code = 16 THEN 1 END) AS later_failed,
+         COUNT(CASE WHEN code = 17 THEN 1 END) AS later_abandoned, COUNT(CASE WHEN code = 18 THEN 1 END) AS later_unresolved
   FROM classed
-  GROUP BY {by}side, cluster_key, has_session, sample_weight
+  GROUP BY {cluster}{by}side, has_session, sample_weight
 )
 SELECT {by}side, has_session, sample_weight, first_kept, first_left, first_flapped, first_slept, first_lost, first_unclear, first_failed,
        first_abandoned, first_unresolved, later_kept, later_left, later_flapped, later_slept, later_lost, later_unclear, later_failed,

@@ -2,19 +2,18 @@
 -- the first time (sessions.sql says how it is told); the three parts leave out sessions of which the log cannot tell. One row
 -- per group and metric; the cluster is the session itself, or with by_client = 1 the client where one is known.
 WITH visited AS (
-  SELECT {by_select}side, CASE WHEN {by_client} = 1 THEN COALESCE(client_id, cluster_key) ELSE cluster_key END AS unit_key,
-         sample_weight, COALESCE(fallback_kind, 'none') AS kind_word
+  SELECT {by_select}side, {cluster_select}sample_weight, COALESCE(fallback_kind, 'none') AS kind_word
   FROM sessions
   WHERE side = 'client' AND {window} AND {where}
 ), fallen AS (
-  SELECT {by}side, unit_key, SUM(sample_weight) AS n, COUNT(*) AS n_rows,
+  SELECT {by}side, {cluster}SUM(sample_weight) AS n, COUNT(*) AS n_rows,
          SUM(CASE WHEN kind_word <> 'none' THEN sample_weight ELSE 0 END) AS any_w, COUNT(CASE WHEN kind_word <> 'none' THEN 1 END) AS any_rows,
          SUM(CASE WHEN kind_word = 'network' THEN sample_weight ELSE 0 END) AS network_w, COUNT(CASE WHEN kind_word = 'network' THEN 1 END) AS network_rows,
          SUM(CASE WHEN kind_word = 'service' THEN sample_weight ELSE 0 END) AS service_w, COUNT(CASE WHEN kind_word = 'service' THEN 1 END) AS service_rows,
          SUM(CASE WHEN kind_word = 'remembered' THEN sample_weight ELSE 0 END) AS remembered_w, COUNT(CASE WHEN kind_word = 'remembered' THEN 1 END) AS remembered_rows,
          SUM(CASE WHEN kind_word = 'unknown' THEN sample_weight ELSE 0 END) AS unknown_w, COUNT(CASE WHEN kind_word = 'unknown' THEN 1 END) AS unknown_rows
   FROM visited
-  GROUP BY {by}side, unit_key
+  GROUP BY {cluster}{by}side
 ), measured AS (
   SELECT {by}side, 'fallback_session_rate' AS metric, any_w AS y, n, 0 AS excluded, any_rows AS y_rows, n_rows
   FROM fallen

@@ -2,13 +2,13 @@
 -- whether it was lost then (dropped, idle_timeout, closed_by_server). Censored, that is open for at least so long: still open,
 -- closed on purpose, page left, page asleep (until it fell asleep), or an end that cannot be told from a close on purpose.
 WITH picked AS (
-  SELECT {by_select}side, attempt_id, outcome, connected_s, sample_weight,
-         CASE WHEN {by_client} = 1 THEN COALESCE(client_id, cluster_key) ELSE cluster_key END AS cluster_key
-  FROM attempts
+  SELECT {by_select}side, row_key, outcome IN ('dropped', 'idle_timeout', 'closed_by_server') AS is_lost, connected_s, {cluster_select}sample_weight
+  FROM clustered
   WHERE is_opened AND NOT is_left_censored AND {window} AND {where}
 )
-SELECT {by}side, GREATEST(connected_s - COALESCE(GREATEST(z.noticed_late_s, z.stood_s, z.silence_s, 0), 0), 0) AS duration_s,
-       CASE WHEN outcome IN ('dropped', 'idle_timeout', 'closed_by_server') AND z.attempt_id IS NULL THEN 1 ELSE 0 END AS is_event,
-       cluster_key, sample_weight
+SELECT {by}side,
+       CASE WHEN connected_s IS NOT NULL
+            THEN GREATEST(connected_s - COALESCE(GREATEST(z.noticed_late_s, z.stood_s, z.silence_s, 0), 0), 0) END AS duration_s,
+       CASE WHEN is_lost AND z.row_key IS NULL THEN 1 ELSE 0 END AS is_event, {cluster}sample_weight
 FROM picked AS p
-LEFT JOIN sleeps AS z ON z.attempt_id = p.attempt_id
+LEFT JOIN sleeps AS z ON z.row_key = p.row_key
