@@ -76,7 +76,8 @@ def curves_of(rows: pa.Table, keys: Sequence[str], metrics: dict[str, float]) ->
 
 def _floats(rows: pa.Table, name: str) -> npt.NDArray[np.float64]:
     """Return a column; null is NaN."""
-    return rows.column(name).cast("float64").to_numpy()
+    values: npt.NDArray[np.float64] = rows.column(name).cast("float64").to_numpy()
+    return values
 
 
 def _clusters(rows: pa.Table) -> npt.NDArray[np.int64]:
