@@ -43,3 +43,4 @@ SELECT {by}side, window_code, SUM(y) AS y, SUM(n) AS n, SUM(y * y) AS yy, SUM(y 
        COALESCE(SUM(excluded), 0) AS excluded
 FROM summed
 GROUP BY {by}side, window_code
+HAVING SUM(n_rows) > 0 OR SUM(y_rows) > 0 OR SUM(excluded) > 0
