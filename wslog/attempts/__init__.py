@@ -67,8 +67,8 @@ def gather(events: Events, origins: pa.Table, at_once: int = AT_ONCE) -> Iterato
         steps = Steps(block.rows[at], attempt, int(attempt[-1]) + 1 if len(attempt) else 0)
         columns = describe_spans(block, at, steps) | _times(block, at, steps)
         rows = np.sort(steps.rows)
-        table = events.take(_READ, rows)
-        steps.rows = np.searchsorted(rows, steps.rows)
+        table, place = events.take(_READ, rows)
+        steps.rows = place[np.searchsorted(rows, steps.rows)]
         columns |= {name: steps.first_said(table[name]) for name in _FIRST} | {
             name: steps.largest(table[name]) for name in _LARGEST
         }
@@ -144,8 +144,8 @@ def _clients(events: Events, found: Threads, thread: Ints, columns: dict[str, pa
         return {}
     number = np.cumsum(wanted) - 1
     rows = np.sort(found.rows[inside])
-    steps = Steps(np.searchsorted(rows, found.rows[inside]), number[found.thread[inside]], int(number[-1]) + 1)
-    table = events.take(_CLIENT, rows)
+    table, place = events.take(_CLIENT, rows)
+    steps = Steps(place[np.searchsorted(rows, found.rows[inside])], number[found.thread[inside]], int(number[-1]) + 1)
     return {
         name: pc.coalesce(columns[name], steps.first_said(table[name]).take(pa.array(number[thread], mask=~mask)))
         for name, mask in lacking.items()

@@ -24,8 +24,8 @@ class Events(Protocol):
     def batches(self, names: Sequence[str]) -> Iterator[pa.Table]:
         """Return all rows of some columns, in pieces."""
 
-    def take(self, names: Sequence[str], rows: Ints) -> pa.Table:
-        """Return some rows, by their numbers, which ascend."""
+    def take(self, names: Sequence[str], rows: Ints) -> tuple[pa.Table, Ints]:
+        """Return some rows, by their numbers, which ascend, maybe among others; and where each is in what is returned."""
 
 
 class TableEvents:
@@ -37,8 +37,8 @@ class TableEvents:
     def batches(self, names: Sequence[str]) -> Iterator[pa.Table]:
         yield _typed(self._table, names)
 
-    def take(self, names: Sequence[str], rows: Ints) -> pa.Table:
-        return _typed(self._table, names).take(pa.array(rows))
+    def take(self, names: Sequence[str], rows: Ints) -> tuple[pa.Table, Ints]:
+        return _typed(self._table, names), rows
 
 
 class FileEvents:
@@ -58,16 +58,20 @@ class FileEvents:
         for path in self._paths:
             yield self._read(path, names)
 
-    def take(self, names: Sequence[str], rows: Ints) -> pa.Table:
-        found, begin = [], 0
+    def take(self, names: Sequence[str], rows: Ints) -> tuple[pa.Table, Ints]:
+        found, places, begin, count = [], [], 0, 0
         for path in self._paths:
             end = begin + self._footer(path).num_rows
-            inside = rows[np.searchsorted(rows, begin) : np.searchsorted(rows, end)]
+            inside = rows[np.searchsorted(rows, begin) : np.searchsorted(rows, end)] - begin
             if len(inside):
                 table = self._read(path, names)
-                found.append(table if len(inside) == len(table) else table.take(pa.array(inside - begin)))
+                if 2 * len(inside) < len(table):  # else a copy costs more than what it leaves out
+                    table, inside = table.take(pa.array(inside)), np.arange(len(inside))
+                found.append(table)
+                places.append(inside + count)
+                count += len(table)
             begin = end
-        return pa.concat_tables(found) if found else _typed(pa.table({}), names)
+        return (pa.concat_tables(found), np.concatenate(places)) if found else (_typed(pa.table({}), names), rows)
 
     def _read(self, path: str, names: Sequence[str]) -> pa.Table:
         footer = self._footer(path)
