@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import wslog
 from tests.diagnosis.confusion import found_outages, lake_of, matrix, outages, scores, world
 from tests.diagnosis.lab import LOGS, RIGHT, lab_lake, lab_pages
 from wslog.diagnosis import CAUSES, diagnose
@@ -198,3 +199,7 @@ def test_timers_held_back_are_no_bug(tmp_path: Path) -> None:
         if name == "hidden":
             # a second late at least is called late; the announced wait is rounded to a microsecond
             assert told["size"].item() == pytest.approx((truth["held_back_s"] >= 1).sum(), abs=2)
+            most = truth.loc[truth["held_back_s"].idxmax()]
+            story = diagnose(wslog.open_lake(tmp_path / name / "lake").engine, session=most["session_id"]).story
+            assert story is not None
+            assert story["what"].str.contains(f"{most['held_back_s']:.0f} s later than announced").any()

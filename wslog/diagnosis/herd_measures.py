@@ -44,7 +44,8 @@ def measure(engine: Engine, selection: Selection, seen: Observed, herds: Sequenc
     with the mean of the ten minutes before does in one of 1,000.
     *Too early*: of the sessions lost in the herd whose next attempt is logged, those that began it before the first attempt
     that opened and stayed open; the end of the outage is pooled over all clients of the host, so it does not hang on the
-    session's own luck. The interval is Wilson's: sessions are the unit.
+    session's own luck. The interval is Wilson's: sessions are the unit. Attempts are placed by their own log's clock: where the
+    clients' clocks are off, peaks look lower and calm comes later than they were.
     """
     rows = []
     if herds:

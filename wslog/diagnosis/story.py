@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+LATE_S = 1.0
 COLUMNS = ("event_at", "side", "what", "cause", "confidence", "evidence")
 
 
@@ -27,7 +28,9 @@ def tell(steps: pd.DataFrame, attempts: pd.DataFrame, episodes: pd.DataFrame) ->
         One row per event, and one at the end of each outage: ``event_at``, ``side``, ``what`` (plain words), and at losses
         and failures ``cause``, ``confidence`` and ``evidence``.
     """
-    rows = [_row(step) for step in steps.to_dict("records")]
+    told_steps = steps.to_dict("records")
+    rows = [_row(step) for step in told_steps]
+    _say_what_came_late(told_steps, rows)
     told = {(row["side"], row["ended_at"]): row for row in attempts.to_dict("records")}
     for row in rows:
         case = told.get((row["side"], row["event_at"])) if row.pop("is_end") else None
@@ -38,6 +41,19 @@ def tell(steps: pd.DataFrame, attempts: pd.DataFrame, episodes: pd.DataFrame) ->
         rows.append(_outage(episode, causes))
     frame = pd.DataFrame(rows, columns=[*COLUMNS])
     return frame.sort_values("event_at", kind="stable", na_position="first", ignore_index=True)
+
+
+def _say_what_came_late(steps: list[dict[Any, Any]], rows: list[dict[str, Any]]) -> None:
+    """Add by how much an attempt began later than the retry before it announced: timers of hidden pages are held back."""
+    due = None
+    for step, row in zip(steps, rows, strict=True):
+        if step["event"] == "retry" and _known(step["retry_delay_ms"]):
+            due = step["event_at"] + pd.Timedelta(milliseconds=float(step["retry_delay_ms"]))
+        elif step["event"] == "attempt" and due is not None:
+            late_s = (step["event_at"] - due).total_seconds() if _known(step["event_at"]) else 0.0
+            if late_s >= LATE_S:
+                row["what"] += f", {late_s:.0f} s later than announced"
+            due = None
 
 
 def _row(step: dict[Any, Any]) -> dict[str, Any]:
