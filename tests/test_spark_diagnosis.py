@@ -37,7 +37,7 @@ QUERIES = (
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Engine]]:
     folder = tmp_path_factory.mktemp("spark_diagnosis")
-    simulate(folder / "sim", users=150, days=1, start="2026-01-05", seed=3)
+    simulate(folder / "sim", users=150, days=1, start="2026-01-05", seed=3, scenario="everything")
     wslog.ingest([folder / "sim/logs"], folder / "lake", nginx_conf=folder / "sim/nginx.conf", tz="UTC")
     lake = wslog.open_lake(folder / "lake")
     store = lake._store

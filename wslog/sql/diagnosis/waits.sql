@@ -28,11 +28,14 @@ WITH chosen AS (
   FROM ordered
   WHERE retry_delay_ms IS NOT NULL AND next_us IS NOT NULL
 ), pairs AS (
-  SELECT session_number, late_ms, apart_ms, LAG(late_ms) OVER (PARTITION BY session_number ORDER BY order_us, row_key) AS before_late_ms,
-         COUNT(*) OVER ()                                                          AS wait_count
+  SELECT session_number, late_ms, apart_ms, LAG(late_ms) OVER (PARTITION BY session_number ORDER BY order_us, row_key) AS before_late_ms
+  FROM waits
+), counted AS (
+  SELECT COUNT(*) AS wait_count
   FROM waits
 )
 SELECT session_number, late_ms, before_late_ms, apart_ms, wait_count
 FROM pairs
+CROSS JOIN counted
 WHERE late_ms >= 1000
 ORDER BY session_number, apart_ms, late_ms
