@@ -125,7 +125,10 @@ def tuning_text(tuning: Tuning, page: Path | None = None) -> str:
     if not len(tuning.policies):
         return "no outage of a client in this selection: client logs are needed to estimate what a policy does\n"
     known = Assumptions()
-    lines = _wrapped(f"in place now: {tuning.current}")
+    lines = [line for _, words in advice_of(tuning, "summary") for line in _wrapped(words)]
+    lines += (
+        ["", *_wrapped(f"in place now: {tuning.current}")] if lines else _wrapped(f"in place now: {tuning.current}")
+    )
     for what, words in zip(tuning.observed["what"], tuning.observed["text"], strict=True):
         lines += _wrapped(f"{what}: {words}", "  ")
     for group in groups(tuning.policies, tuning.by):

@@ -15,7 +15,15 @@ from wslog.policy.evidence import Group
 from wslog.policy.policies import Policy
 from wslog.policy.presets import load_policy, presets
 from wslog.policy.tuning import Tuning
-from wslog.policy.tuning_advice import Row, advice_frame, experiment_advice, group_advice, log_advice, row
+from wslog.policy.tuning_advice import (
+    Row,
+    advice_frame,
+    experiment_advice,
+    group_advice,
+    log_advice,
+    row,
+    summary_advice,
+)
 from wslog.policy.tuning_group import LINES, Compared, GroupTuning
 from wslog.policy.tuning_herds import HerdTuning, replay_herd
 from wslog.policy.tuning_observed import in_place
@@ -164,6 +172,10 @@ def _frames(
     return {**found, "policies": whole[columns], "gains": pd.DataFrame(gains, columns=columns)}
 
 
+def _name(key: tuple[Any, ...]) -> str:
+    return ", ".join("not logged" if pd.isna(value) else str(value) for value in key) or "all outages"
+
+
 def _weeks(engine: Engine) -> float | None:
     """Return how many weeks of logs there are, None where no source has times."""
     sources = engine.frame("sources")
@@ -179,7 +191,8 @@ def _advice(
     herd: HerdTuning,
     weeks: float | None,
 ) -> list[Row]:
-    rows: list[Row] = []
+    ordered = [(_name(group.key), groups.get(group.key)) for group in sorted(compared.groups, key=_size)]
+    rows: list[Row] = summary_advice(ordered)
     if herd.advice:
         rows.append(row({}, "herd", "", herd.advice, is_general=True))
     for group in sorted(compared.groups, key=_size):
@@ -189,8 +202,7 @@ def _advice(
             text = f"{len(group.outages)} outages; it takes {MIN_OUTAGES}, better 1,000, to recommend a schedule."
             rows.append(row(key, "change", "Too few outages to recommend a schedule", text))
             continue
-        name = ", ".join("not logged" if pd.isna(value) else str(value) for value in group.key)
-        rows += group_advice(name or "all outages", tuned, herd.size)
+        rows += group_advice(_name(group.key), tuned, herd.size)
         rows += log_advice(tuned, group.outages)
         rows += experiment_advice(tuned, group.outages, weeks)
     return rows

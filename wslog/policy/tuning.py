@@ -68,7 +68,7 @@ class Tuning:
     observed : DataFrame
         One row per remark on the policy as actually run: ``what``, ``text``.
     advice : DataFrame
-        One row per piece of advice: ``kind`` (change, warning, setting, basis, snippet, unknown,
+        One row per piece of advice: ``kind`` (summary, change, warning, setting, basis, snippet, unknown,
         log, experiment, herd, limit), ``title``,
         ``text``, ``is_general`` (about all groups; its grouping columns are null).
     groups : mapping

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from wslog.policy.advice import Gain, Herd, Recommendation, recommend, waits_in_words
+from wslog.policy.advice import MIN_OUTAGES, Gain, Herd, Recommendation, recommend, waits_in_words
 from wslog.policy.figures import Figure
 from wslog.policy.gains import PLANS, log_gains
 from wslog.policy.gains_experiment import design_effect_of, experiment_size
@@ -121,8 +121,8 @@ def _guard(group: GroupTuning) -> str:
     last = last_look_s(group.estimate)
     unseen = "that people left" if last is None else f"that last longer than {last:.3g} s"
     return (
-        f" These logs do not show when outages {unseen} end, so no schedule can be called the best: this one is chosen to be the "
-        f"least wrong. Whenever they end, it costs at most {100 * group.guarded.worst_regret_ratio:.0f} % more, downtime and "
+        f" These logs hold too few looks to tell when outages {unseen} end, so no schedule can be called the best: this one is "
+        f"chosen to be the least wrong. Whenever they end, it costs at most {100 * group.guarded.worst_regret_ratio:.0f} % more, downtime and "
         "attempts together, than the schedule one would choose knowing it."
     )
 
@@ -156,6 +156,47 @@ def _unknown(group: GroupTuning) -> list[Row]:
 
 def _listed(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def summary_advice(groups: Iterable[tuple[str, GroupTuning | None]]) -> list[Row]:
+    """Return the decision in one paragraph: which groups to change and what it gains, which to leave, which need more logs."""
+    change, keep, few = [], [], []
+    for name, group in groups:
+        cost = None if group is None or group.estimate.outage_count < MIN_OUTAGES else group.cost_gain
+        if group is None or group.estimate.outage_count < MIN_OUTAGES:
+            few.append(name)
+        elif cost is not None and cost.ci_high < 0:
+            change.append(f"{name} ({_gained(group)})")
+        elif cost is not None:
+            keep.append(name)
+    words = []
+    if change:
+        words.append(f"Change the schedule on {_listed(change)}; the configuration to paste is below.")
+    if keep:
+        lead = "On" if change else "Change nothing yet: on"
+        words.append(f"{lead} {_listed(keep)} no gain is certain: keep what is in place until more is logged.")
+    if few:
+        words.append(f"Too few outages to tell on {_listed(few)}.")
+    return [row({}, "summary", "", " ".join(words), is_general=True)] if words else []
+
+
+def _gained(group: GroupTuning) -> str:
+    """Return what the recommended schedule changes, in mean downtime and attempts."""
+    of = {figure.name: figure for figure in group.gains}
+    parts = []
+    for name, words in (("downtime_mean_s", "s of mean downtime"), ("attempt_count_mean", "attempts an outage")):
+        figure = of[name]
+        is_bound = figure.status == "bound"
+        low, high = (figure.bound_low, figure.bound_high) if is_bound else (figure.ci_low, figure.ci_high)
+        value = f"between {_change(low)} and {_change(high)}" if is_bound else _change(figure.value)
+        less, more = sorted((low, high), key=abs)
+        span = f"{abs(less):.2g} to {_change(more)}" if less * more >= 0 else f"{_change(low)} to {_change(high)}"
+        parts.append(f"{value} {words}" + ("" if is_bound else f", 95 % interval {span}"))
+    return "; ".join(parts)
+
+
+def _change(value: float) -> str:
+    return f"{abs(value):.2g} {'less' if value < 0 else 'more'}"
 
 
 def experiment_advice(group: GroupTuning, outages: Outages, weeks: float | None) -> list[Row]:

@@ -45,20 +45,23 @@ def survival(estimate: Estimate, at_s: FloatArray) -> Bands:
 def recovery(estimate: Estimate, response: Response, at_s: FloatArray) -> Bands:
     """Return value, low, high and status of P(the WebSocket is back) under a policy, at each time; see :func:`survival`."""
     table = ReplayTable(response, estimate.rows.count)
-    is_back = (response.down_s[None, :] <= at_s[:, None]).astype(np.float64)
+    # rows by instants: each replay falls into the first instant at which it is back
+    place = response.row * (len(at_s) + 1) + np.searchsorted(at_s, response.down_s)
     means: dict[float, FloatArray] = {}
 
-    def back(weights: Weights) -> FloatArray:
-        p = weights.failure_ratio
+    def under(p: float) -> FloatArray:
         if p not in means:
-            means[p] = table.means_of(is_back, p)
-        return np.asarray(means[p] @ weights.row, np.float64)
+            counts = np.bincount(place, table.ratio(p), estimate.rows.count * (len(at_s) + 1)).astype(np.float64)
+            means[p] = np.cumsum(counts.reshape(estimate.rows.count, -1), axis=1)[:, :-1].T
+        return means[p]
+
+    def back(weights: Weights) -> FloatArray:
+        return np.asarray(under(weights.failure_ratio) @ weights.row, np.float64)
 
     p = estimate.weights.failure_ratio
     low_p, high_p = max(p - 0.005, 1e-4), p + 0.005
-    slope = (table.means_of(is_back, high_p) - table.means_of(is_back, low_p)) @ estimate.weights.row / (high_p - low_p)
-    back(estimate.weights)
-    moved = estimate.replicate_rows @ means[p].T + estimate.replicate_failure[:, None] * slope
+    slope = (under(high_p) - under(low_p)) @ estimate.weights.row / (high_p - low_p)
+    moved = estimate.replicate_rows @ under(p).T + estimate.replicate_failure[:, None] * slope
     return _banded(estimate, back, np.sqrt(np.mean(moved**2, axis=0)))
 
 

@@ -44,8 +44,10 @@ def render_tuning(tuning: Tuning) -> tuple[str, dict[str, bytes]]:
     known = parts.Assumptions()
     gallery = parts.Gallery()
     cards = parts.cards(tuning, known)
-    sections = [parts.policies_section(tuning, known), *parts.chart_sections(tuning, gallery)]
-    sections += [section for section in (end.snippets_section(tuning),) if section is not None]
+    # what to paste comes right after the decision, the long table after the charts
+    compared = parts.policies_section(tuning, known)
+    sections = [section for section in (end.snippets_section(tuning),) if section is not None]
+    sections += [*parts.chart_sections(tuning, gallery), compared]
     sections += [end.observed_section(tuning), end.unknown_section(tuning), end.limits_section(tuning)]
     sections.append(end.definitions_section())
     environment = Environment(
