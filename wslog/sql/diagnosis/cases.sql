@@ -42,7 +42,7 @@ WITH chosen AS (
 ), outed AS (
   SELECT attempt_key, MIN(episode_key) AS episode_key
   FROM outage_rows
-  WHERE attempt_role <> 'recovery'
+  WHERE role_word NOT IN (8, 10)
   GROUP BY attempt_key
 ), watched AS (
   SELECT format, COALESCE(source_label, '') AS label, MAX(unix_micros(observed_until)) AS watched_us
