@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,10 +18,14 @@ import wslog
 from tests.policy.herd_truth import WAITS, Attempt, World, figures, play
 from tests.policy.herds import CASES, TOLERANCE, error, is_inside, log_of, policy_of, rows
 from wslog.errors import UsageError
-from wslog.policy.herd import advice, compare, first_window, herds
+from wslog.policy import herd_replay
+from wslog.policy.backoff import Backoff
+from wslog.policy.herd import advice, compare, herds
 from wslog.policy.herd_evidence import HerdLog, evidence, herd_logs
 from wslog.policy.herd_replay import Service
 from wslog.policy.herd_replay import replay as play_policy
+from wslog.policy.policies import Policy
+from wslog.policy.presets import load_policy
 
 CLIENTS = 1_500
 """Of the short form; ``python -m tests.policy.herds`` has 20,000."""
@@ -183,12 +188,19 @@ def test_speed_of_a_large_herd() -> None:
 # --- the first window -------------------------------------------------------------------------------------------------
 
 
+def spread_first(window_s: float) -> Policy:
+    """Full jitter whose first wait is uniform in [0, ``window_s``), the bound doubling up to 30 s or the window."""
+    backoff = Backoff("exponential", window_s, first_step=1, cap_s=max(30.0, window_s), jitter="full")
+    return Policy(f"first retry within {window_s:g} s", waits_s=((0.0, window_s),), backoff=backoff)
+
+
 def test_peak_follows_the_first_window() -> None:
     world = World(4_000, 300.0, 4.5)
     log = log_of(world, play(world, WAITS["full_jitter"], 7), has_polls=False)
-    frame = first_window(log, windows_s=(1.0, 5.0, 15.0, 20.0))
-    assert frame["needed_window_s"].iloc[0] == pytest.approx(4_000 / 300, rel=0.02)
-    peaks = frame.set_index("window_s")["peak_per_s"]
+    windows = (1.0, 5.0, 15.0, 20.0)
+    frame = compare(log, [spread_first(window) for window in windows])
+    assert (frame["client_count"] / frame["accept_per_s"]).iloc[0] == pytest.approx(4_000 / 300, rel=0.02)
+    peaks = frame.set_index(pd.Index(windows))["peak_per_s"]
     # 4,000 clients within the window: 13 times the accept rate for 1 s, 0.7 times for 20 s, and the retries of the refused
     assert peaks[1.0] > 10 * 300
     assert peaks[20.0] < 1.3 * 300
@@ -256,3 +268,26 @@ def test_a_lake_without_herds_gives_an_empty_frame(tmp_path: Path, data: Path) -
     wslog.ingest(data / "lab" / "client.ndjson", tmp_path / "lake")
     frame = herds(wslog.open_lake(tmp_path / "lake").engine, [policy_of("fixed_5s")])
     assert frame.empty and "t95_s_status" in frame.columns
+
+
+@pytest.mark.parametrize("name", ["linear-3", "aws-decorrelated-jitter", "phoenix", "signalr"])
+def test_few_clients_one_by_one_fare_as_in_blocks(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = load_policy(name)
+    service = Service(6.2, 12.0, 0.1, fail_s=np.array([0.1, 0.2, 0.4]), open_s=np.array([0.1]))
+    drop_s = np.sort(np.random.default_rng(5).uniform(0, 0.3, 240))
+    means = []
+    for few in (500, 0):
+        monkeypatch.setattr(herd_replay, "FEW", few)
+        played = [play_policy(policy, drop_s, service, np.random.default_rng((7, k))) for k in range(12)]
+        t95 = np.median([one.drained_s() for one in played])
+        count = np.mean([one.attempt_count.mean() for one in played])
+        means.append(
+            (
+                np.mean([one.peak_per_s() for one in played]),
+                t95,
+                count,
+                np.mean([one.is_stopped.mean() for one in played]),
+            )
+        )
+    # 12 replays of 240 clients: a tenth of the peak and of the slowest clients' time is chance
+    assert means[0] == pytest.approx(means[1], rel=0.1, abs=0.03)

@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 
 from wslog.errors import UsageError
-from wslog.policy.backoff import Backoff
 from wslog.policy.herd_evidence import HerdEvidence, HerdLog, evidence, herd_logs
 from wslog.policy.herd_replay import HORIZON_S, HerdReplay, Service, replay
 from wslog.policy.model import FloatArray
@@ -44,8 +43,6 @@ BOUND_CLIENTS = 20_000
 MAX_REPEATS = 9
 MIN_CLIENTS = 20
 """A herd of fewer is not replayed: its peak is chance."""
-
-SPREAD_WINDOWS_S = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0)
 
 
 def herds(
@@ -257,33 +254,12 @@ def _frame(rows: list[dict[str, object]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*names, "status", "missing", "replay_count"])
 
 
-# --- how wide to spread the first retry ---------------------------------------------------------------------------------
-
-
-def spread_first(window_s: float, cap_s: float = 30.0) -> Policy:
-    """Return full jitter whose first wait is uniform in [0, ``window_s``), the bound doubling up to ``cap_s`` or the window."""
-    backoff = Backoff("exponential", window_s, first_step=1, cap_s=max(cap_s, window_s), jitter="full")
-    return Policy(f"first retry within {window_s:g} s", waits_s=((0.0, window_s),), backoff=backoff)
-
-
-def first_window(log: HerdLog, seed: int = 0, windows_s: Sequence[float] = SPREAD_WINDOWS_S) -> pd.DataFrame:
-    """Compare how widely the first retry is spread: the peak is about clients / window, whatever comes later.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per window, the rows of :func:`compare` with ``window_s`` and ``needed_window_s`` (clients / accept rate: with a
-        narrower window the service must refuse; null where only a lower bound of the rate is known). Sources: AWS, "Exponential
-        backoff and jitter"; draft-ietf-hybi close code 1012: "reconnect using a randomized delay of 5-30 s".
-    """
-    rows = compare(log, [spread_first(window) for window in windows_s], seed)
-    rows.insert(4, "window_s", list(windows_s))
-    rows.insert(5, "needed_window_s", rows["client_count"] / rows["accept_per_s"])
-    return rows
-
-
 def advice(log: HerdLog) -> str:
-    """Return what the herd says about the first retry, in words with the figures they rest on."""
+    """Return what the herd says about the first retry, in words with the figures they rest on.
+
+    The peak is about clients / window, whatever comes later: with a window below clients / accept rate the service must refuse
+    (AWS, "Exponential backoff and jitter"; draft-ietf-hybi close code 1012: "reconnect using a randomized delay of 5-30 s").
+    """
     found = evidence(log)
     clients = round(float(log.weight.sum()))
     if not np.isfinite(found.accept_per_s):

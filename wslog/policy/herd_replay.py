@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 from dataclasses import dataclass, field, replace
 
@@ -19,6 +20,12 @@ BLOCK_STEPS = 25
 """Steps that are worked through at once."""
 
 NOBODY = [0] * BLOCK_STEPS
+
+FEW = 500
+"""So many clients at most are played one attempt after the other."""
+
+MOST_DRAWN = 4096
+"""Durations of failures drawn at once; they are used anew after so many."""
 
 TABLE_RETRIES = 1_000
 """A schedule without jitter is taken to stay at its last wait after so many retries."""
@@ -205,7 +212,8 @@ class _Run:
         self._wait(np.arange(len(self.start_s)), np.zeros(len(self.start_s)))
         self._while_down()
         if self.service.up_s < self.horizon_s:
-            self._while_up()
+            is_small = len(self.start_s) <= FEW and not self.service.overload_ratio
+            (self._one_by_one if is_small else self._while_up)()
         return HerdReplay(self.load, self.back_s, self.attempt_count, self.is_stopped & np.isinf(self.back_s))
 
     def _draw(self, durations: FloatArray, count: int) -> FloatArray:
@@ -237,6 +245,50 @@ class _Run:
             self._count(who)
             self._wait(who, self._draw(self.service.fail_s, len(who)))
             who = who[self.start_s[who] < until]
+
+    def _one_by_one(self) -> None:
+        """Do what :meth:`_while_up` does, one attempt after the other: for few clients blocks are mostly empty."""
+        rate, depth, horizon_s = self.bucket.rate_per_s, self.bucket.depth, self.horizon_s
+        tokens, last_s = depth, self.service.up_s
+        returns_s = self.policy.fallback.return_after_s if self.policy.fallback is not None else None
+        stopped_s = math.inf if returns_s is None else returns_s
+        everyone, columns = np.arange(len(self.start_s)), list[list[float]]()
+        busy, used = self._draw(self.service.fail_s, MOST_DRAWN).tolist(), 0
+        made, number = self.start_s.tolist(), [0] * len(self.start_s)
+        # attempts of one instant come in no order
+        rank = self.rng.permutation(len(made)).tolist()
+        due = [(at, rank[who], who) for who, at in enumerate(made) if at < horizon_s]
+        heapq.heapify(due)
+        tried, winners = list[int](), list[int]()
+        tried_s, won_s = list[float](), list[float]()
+        while due:
+            at, place, who = due[0]
+            tried.append(who)
+            tried_s.append(at)
+            tokens, last_s = min(tokens + (at - last_s) * rate, depth), at
+            if tokens >= 1.0 - 1e-9:
+                tokens -= 1.0
+                winners.append(who)
+                won_s.append(at)
+                heapq.heappop(due)
+                continue
+            if number[who] == len(columns):
+                columns.append(self.waits.next(everyone).tolist())
+            wait = columns[number[who]][who]
+            number[who] += 1
+            if not math.isfinite(wait):
+                self.is_stopped[who] = True
+                wait = stopped_s
+            failing, used = busy[used], (used + 1) % MOST_DRAWN
+            later = at + (max(failing, wait) if self.policy.is_wait_from_start else failing + wait)
+            if later < horizon_s:
+                heapq.heapreplace(due, (later, place, who))
+            else:
+                heapq.heappop(due)
+        self.attempt_count += np.bincount(np.asarray(tried, np.int64), minlength=len(made))
+        bins = (np.asarray(tried_s) * (1 / BIN_S)).astype(np.int64)
+        self.load += np.bincount(np.minimum(bins, len(self.load) - 1), minlength=len(self.load))
+        self.back_s[winners] = np.asarray(won_s) + self._draw(self.service.open_s, len(winners))
 
     def _while_up(self) -> None:
         """Work through the blocks of time in turn: whoever comes while the bucket is empty is refused."""
