@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.make_events import event_table, source_table
+from tests.make_events import event_table, opened, source_table
 from tests.make_week import week
 from wslog import agreement
 from wslog.attempts import TableEvents, gather
@@ -92,6 +92,8 @@ def decoded(table: pa.Table) -> pa.Table:
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Engine]]:
     folder = tmp_path_factory.mktemp("spark")
     rows = week(300)
+    # a session that two formats log
+    rows += [{**event, "session_id": "s1", "source_id": "twin", "format": "browser_console"} for event in opened(0, 60)]
     path = folder / "events.parquet"
     pq.write_table(event_table(rows), path)
     spark = spark_of(folder, [path], source_table(rows, "label"))

@@ -20,6 +20,7 @@ from wslog.metrics.fallback import fallback as fallback_metric
 from wslog.metrics.reliability import reliability
 from wslog.metrics.retries import retries
 from wslog.schema import METRIC_COLUMNS
+from wslog.selection import Selection
 from wslog.survival import kaplan_meier
 
 METRICS: list[Callable[..., pd.DataFrame]] = [close_codes, retries, fallback_metric, reliability]
@@ -280,6 +281,37 @@ def test_sides_are_never_mixed_and_proxies_cannot_tell_drops(tmp_path: Path) -> 
     assert (drops.state, drops.denominator, drops.excluded_count) == ("insufficient", 0, 30)
     assert pick(frame, side="proxy", metric="connect_success_rate").value == 1.0
     assert pick(frame, side="client", metric="drops_per_connected_hour").value == pytest.approx(1.0, rel=1e-3)
+
+
+def test_connections_of_unknown_length_are_left_out_of_lifetimes(tmp_path: Path) -> None:
+    proxy = {"side": "proxy", "format": "nginx_access", "session_id": None, "http_status": 101, "event": "close"}
+    rows = [{**proxy, "s": i, "client_id": f"c{i}", "lifetime_s": 60.0 if i % 2 else None} for i in range(60)]
+    with engine_of(tmp_path, rows) as engine:
+        lifetime = pick(reliability(engine), metric="connection_lifetime_p50_s")
+    assert (lifetime.denominator, lifetime.excluded_count) == (30, 30)
+
+
+@pytest.mark.parametrize("by_client", [0, 1])
+def test_clusters_by_number_are_those_of_the_text(tmp_path: Path, by_client: int) -> None:
+    # a week of sessions, console text, proxy lines with and without a client; some sessions are in two formats' logs
+    rows = week(60)
+    rows += [
+        {**e, "session_id": f"s{i}", "source_id": "twin", "format": "twin"} for i in range(20) for e in opened(i, i + 9)
+    ]
+    rows += [
+        {"event": "close", "s": i, "side": "proxy", "session_id": None, "source_id": "bare", "lifetime_s": 1.0}
+        for i in range(9)
+    ]
+    text = "COALESCE(client_id, cluster_key)" if by_client else "cluster_key"
+    with engine_of(tmp_path, rows) as engine:
+        found = engine.run("metrics/reliability", "attempts", Selection(), by_client=by_client)
+        expected = engine._connection.sql(
+            f"""SELECT side, COUNT(DISTINCT {text}) FROM attempts
+                WHERE NOT is_left_censored AND outcome <> 'abandoned' AND (is_opened OR is_ended) GROUP BY side"""
+        ).fetchall()
+        assert engine._connection.sql("SELECT COUNT(*) FROM twins").fetchall() == [(40,)]
+    success = found[found["metric"] == "connect_success_rate"]
+    assert dict(zip(success["side"], success["cluster_count"], strict=True)) == dict(expected)
 
 
 def test_weeks_are_separate_and_a_week_can_be_asked_for(tmp_path: Path) -> None:
