@@ -9,6 +9,8 @@ largest; where a figure is only bounded, half the width of the bounds stands for
 * L1: the same with the first successful poll, and the last failed one, logged
 * L2: the same as L0, but a tenth of the episodes follow a long randomised schedule
 * L3: full jitter from 1 s to 30 s without end; pages are left after 300 s on average
+
+``--random 60`` does it in worlds drawn at random, each of them logged once: nothing can have been tuned to them.
 """
 
 from __future__ import annotations
@@ -110,6 +112,26 @@ def all_errors(
     return {c: dict(by) for c, by in seen.items()}
 
 
+def random_world(rng: np.random.Generator) -> Network:
+    """Return one to four kinds of outages of any length, some of it blocked."""
+    count = int(rng.integers(1, 5))
+    shares, medians = rng.dirichlet(np.ones(count)), np.exp(rng.uniform(np.log(0.05), np.log(120.0), count))
+    kinds = zip(shares.tolist(), medians.tolist(), rng.uniform(0.3, 1.4, count).tolist(), strict=True)
+    return Network("random", tuple(kinds), float(rng.uniform(0.0, 0.05)), float(rng.uniform(0.01, 0.1)), 0.1)
+
+
+def random_errors(kind: str, count: int, repeats: int, seed: int) -> dict[str, dict[str, list[float]]]:
+    """Return the relative error in each of as many random worlds in percent by figure and policy."""
+    seen: dict[str, dict[str, list[float]]] = {c: defaultdict(list) for c in COLUMNS}
+    for repeat in range(repeats):
+        world = random_world(np.random.default_rng((seed, repeat)))
+        truths = {name: worlds.truth(world, target[0], target[1], 99, 60_000) for name, target in TARGETS.items()}
+        for column, by in all_errors(kind, world, count, 1, truths, seed + repeat).items():
+            for name, values in by.items():
+                seen[column][name] += values
+    return {c: dict(by) for c, by in seen.items()}
+
+
 def cell(by: dict[str, list[float]], rng: np.random.Generator) -> str:
     """Return the range of the medians, and the standard error of the largest, from repeats drawn again."""
     medians = {name: float(np.median(v)) for name, v in by.items()}
@@ -125,15 +147,22 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", type=int, default=tuple(REPEATS))
     parser.add_argument("--repeats", type=int, default=None)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--random", type=int, default=0, metavar="WORLDS")
     args = parser.parse_args()
     print("| log | outages | " + " | ".join(COLUMNS) + " |\n|---|---|" + "---|" * len(COLUMNS))
-    for world in (CELLULAR, WIFI):
-        truths = worlds.truths(world.name)
+    for world in (None,) if args.random else (CELLULAR, WIFI):
         for kind in args.kinds:
             for count in args.sizes:
-                found = all_errors(kind, world, count, args.repeats or REPEATS.get(count, 3), truths, args.seed)
+                if world is None:
+                    found = random_errors(kind, count, args.random, args.seed)
+                else:
+                    repeats = args.repeats or REPEATS.get(count, 3)
+                    found = all_errors(kind, world, count, repeats, worlds.truths(world.name), args.seed)
                 cells = [cell(by, np.random.default_rng(args.seed)) for by in found.values()]
-                print(f"| {world.name} {kind} | {count:,} | " + " | ".join(cells) + " |", flush=True)
+                print(
+                    f"| {world.name if world else 'random'} {kind} | {count:,} | " + " | ".join(cells) + " |",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

@@ -156,8 +156,9 @@ class _Problem:
         if self.has_polls:
             low, high = np.maximum(low, self.poll_low[:, None]), np.minimum(high, self.poll_high[:, None])
         high = np.maximum(high, low)
-        # the steps that span no cell, or that nothing can reach, are left out of every sum
-        self.rows, self.depths = np.nonzero((high > low) & (levels(patterns, np.ones(CERTAIN + 1)) > 0))
+        # the steps that span no cell, or that lie behind an attempt that was never made, are left out of every sum
+        is_there = np.concatenate((~patterns.is_ok[:, None], patterns.made[:, :-1]), axis=1)
+        self.rows, self.depths = np.nonzero((high > low) & is_there)
         self.low, self.high = low[self.rows, self.depths], high[self.rows, self.depths]
         self.first_row = np.searchsorted(self.rows, np.arange(len(patterns.count)))
         self.is_empty = np.bincount(self.rows, minlength=len(patterns.count)) == 0
