@@ -134,8 +134,11 @@ def finished(figure: Figure) -> Figure:
 def png_bytes(figure: Figure) -> bytes:
     """Return the figure as PNG: the same bytes for the same figure, no date and no program name inside."""
     buffer = io.BytesIO()
+    canvas = figure.canvas
+    assert isinstance(canvas, FigureCanvasAgg)
     with style():
-        figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+        # savefig would draw twice, the first time to no end without a bounding box to find
+        canvas.print_png(buffer, metadata={"Software": None})  # type: ignore[no-untyped-call]
     return buffer.getvalue()
 
 
