@@ -1,9 +1,9 @@
 """Which attempt in one side's log is which in the other's: the table ``views`` of an engine, read by ``sql/diagnosis/cases.sql``.
 
-Ids decide where the logs share them: one pass over the attempts. Where they pair less than :data:`MIN_PAIRED` of what could be
-paired, the table ``matches`` does (:mod:`wslog.agreement`), by address, time and lifetime as well; it says the same of pairs with
-ids, and costs about as much as the rest of the diagnosis, so it is not asked for nothing. In a simulated world whose logs share
-no id it told the answer to 99.6 % of the refused handshakes, none of them a wrong one.
+Ids decide where most of what could be paired shares them: one pass over the attempts. Else the table ``matches`` does
+(:mod:`wslog.agreement`), by address, time and lifetime as well. It says the same of pairs with ids, but took 14.7 s of CPU for
+800,000 attempts where the rest of the diagnosis took 17, so it is not asked for nothing. In a simulated world whose logs share no
+id it told the answer to 99.6 % of the refused handshakes, none of them a wrong one: their recall rose from 0.26 to 1.0.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from wslog.agreement import make as make_matches
 if TYPE_CHECKING:
     from wslog.engine import Engine
 
-MIN_PAIRED = 0.8
+MIN_PAIRED = 0.5
 
 
 def make(engine: Engine) -> None:
