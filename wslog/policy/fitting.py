@@ -12,10 +12,10 @@ from wslog.policy.npmle import FirstConnects, Fit, Parts, fit, log_likelihood, l
 from wslog.policy.patterns import CERTAIN, Patterns, compress, edge_of
 from wslog.policy.support import Gaps, Spread
 
-STEPS, PART_STEPS, REPLICATE_STEPS, PROFILE_STEPS = 300, 90, 30, 36
+STEPS, PART_STEPS, REPLICATE_STEPS, PROFILE_STEPS = 300, 60, 30, 36
 """EM steps at most: of a full fit, of a part's, of a replicate, of a fit with a held chance of failure."""
 
-POLISH_STEPS, POLISH_WORK = 6, 4_000_000
+POLISH_STEPS, POLISH_WORK = 3, 4_000_000
 """Steps of a fit that starts from a part's: as many as patterns times steps allow, but at least so many."""
 
 GAP = 2e-4
@@ -35,12 +35,12 @@ STRETCH_COUNT = 5.0
 """Between these instants, and those of the group's own schedule, a group keeps its own share of outages; of the others' shares it
 takes as much as that many outages say."""
 
-MOST_PROFILED, MOST_MOVED = 10_000, 3_000
+MOST_PROFILED, MOST_MOVED = 6_000, 3_000
 """Patterns that the chance of failure is looked for in (with few outages a free distribution takes what chance did for its own),
 and that tell how much it matters."""
 
-MOST_FITTED, PART = 20_000, 10_000
-"""Distinct patterns that are fitted to the end; with more, a part of them is, and the whole only polishes it."""
+MOST_FITTED = 20_000
+"""Distinct patterns that are fitted to the end; with more, as many of them are, and the whole only polishes that."""
 
 FAILURE_GRID = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.09, 0.13, 0.18, 0.25, 0.35, 0.5)
 
@@ -94,7 +94,7 @@ class Settings:
         count = len(patterns.count)
         if count <= MOST_FITTED:
             return self.fit(patterns, STEPS)
-        part = self.fit(part_of(patterns, PART, rng), PART_STEPS)
+        part = self.fit(part_of(patterns, MOST_FITTED, rng), PART_STEPS)
         return self.fit(patterns, max(POLISH_STEPS, POLISH_WORK // count), part)
 
 

@@ -14,7 +14,7 @@ from wslog.policy.support import Spread
 
 REPLICATES = 30
 
-MOST_REPLICATED = 4_000
+MOST_REPLICATED = 3_000
 """Outages that one replicate is fitted on. With more, replicates are of a part and their spread is scaled by the root of the
 sizes (as in an m-out-of-n bootstrap)."""
 
