@@ -317,9 +317,9 @@ class Engine:
 
 def _joined(gathered: pa.Table, verdicts: pa.Table) -> pa.Table:
     """Return what ``sql/attempt_rows.sql`` says: the engine's join would copy every column."""
-    order = np.argsort(verdicts["row_key"].to_numpy())
-    place = np.searchsorted(verdicts["row_key"].to_numpy()[order], gathered["first_row_key"].to_numpy())
-    verdicts = verdicts.take(pa.array(order[place])).combine_chunks()
+    order = np.empty(len(verdicts), np.int64)
+    order[verdicts["place"].to_numpy()] = np.arange(len(verdicts))
+    verdicts = verdicts.take(pa.array(order))
     told = {name: verdicts[name] for name in verdicts.column_names}
     told["outcome"] = told["outcome"].dictionary_encode()
     return pa.table(

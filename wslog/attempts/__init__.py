@@ -10,7 +10,7 @@ cluster, run it on each partition that holds whole sessions (and whole files, of
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -20,18 +20,18 @@ from wslog.attempts.columns import Steps, optional
 from wslog.attempts.islands import number_attempts
 from wslog.attempts.reading import Events, FileEvents, Ints, TableEvents, places, whole
 from wslog.attempts.spans import describe_spans
-from wslog.attempts.threads import ATTEMPT, CLOSE, CONSOLE, ERROR, NO_TIME, OPEN, Threads, read_threads
+from wslog.attempts.threads import ATTEMPT, CLOSE, CONSOLE, ERROR, NO_TIME, OPEN, SESSION, Keys, Threads, read_keys
 from wslog.schema import CLOSE_CODE_SOURCES, ENDED_BY, ERROR_CLASSES, SIDES
 
 __all__ = ["Events", "FileEvents", "TableEvents", "gather"]
 
 _INSTANT = pa.timestamp("us", tz="UTC")
 _AT = {"attempt_at": ATTEMPT, "open_at": OPEN, "error_at": ERROR, "close_at": CLOSE}
-_FIRST = ("connection_id", "request_id", "url_scheme", "url_host", "url_path", "close_code", "close_reason", "error_text", "network_class",
+_FIRST = ("request_id", "url_scheme", "url_host", "url_path", "close_code", "close_reason", "error_text", "network_class",
           "as_org", "browser", "browser_version", "os", "client_id", "client_prefix")  # fmt: skip
 _LARGEST = ("attempt_number", "handshake_ms", "lifetime_s", "http_status", "asn", "sample_weight", "sent_count", "received_count",
             "sent_bytes", "buffered_bytes", "longest_inbound_silence_ms")  # fmt: skip
-_READ = (*_FIRST, *_LARGEST, "side", "format", "source_id", "session_id", "close_code_source", "was_clean", "ended_by", "error_class",
+_READ = (*_FIRST, *_LARGEST, "side", "format", "source_id", "close_code_source", "was_clean", "ended_by", "error_class",
          "rtt_ms", "retry_number")  # fmt: skip
 _CLIENT = ("browser", "browser_version", "os")
 AT_ONCE = 1_000_000
@@ -60,23 +60,29 @@ def gather(events: Events, origins: pa.Table, at_once: int = AT_ONCE) -> Iterato
     ------
     LakeDamagedError
     """
-    found = read_threads(events, origins)
+    keys = read_keys(events, origins, at_once)
     labels = dict(zip(*(origins[name].to_pylist() for name in ("source_id", "source_label")), strict=True))
-    for block in found.blocks(at_once):
+    for block in keys.blocks():
         at, attempt = number_attempts(block)
         steps = Steps(block.rows[at], attempt, int(attempt[-1]) + 1 if len(attempt) else 0)
-        columns = describe_spans(block, at, steps) | _times(block, at, steps)
-        rows = np.sort(steps.rows)
-        table, place = events.take(_READ, rows)
-        steps.rows = place[np.searchsorted(rows, steps.rows)]
-        columns |= {name: steps.first_said(table[name]) for name in _FIRST} | {
-            name: steps.largest(table[name]) for name in _LARGEST
-        }
-        first = at[steps.first_at]
-        columns |= _who(table, steps, block.kind[first], labels) | _end(table, steps, columns.pop("carried_retry"))
-        yield pa.table(
-            columns | _clients(events, block, np.where(block.kind[first] <= CONSOLE, block.thread[first], -1), columns)
-        )
+        columns = describe_spans(block, at, steps) | _times(block, at, steps) | _ids(keys, block, at, steps)
+        table, steps.rows = _taken(events, _READ, steps.rows)
+        columns |= {name: steps.first_said(table[name]) for name in _FIRST}
+        columns |= {name: steps.largest(table[name]) for name in _LARGEST}
+        columns |= _who(table, steps, columns, labels) | _end(table, steps, columns.pop("carried_retry"))
+        yield pa.table(columns | _clients(events, block, at[steps.first_at], columns))
+
+
+def _taken(events: Events, names: Sequence[str], rows: Ints) -> tuple[pa.Table, Ints]:
+    """Return rows in any order, and where each is in what is returned."""
+    ascending = np.sort(rows)
+    table, place = events.take(names, ascending)
+    if not len(rows):
+        return table, rows
+    lowest = ascending[0]
+    lookup = np.empty(ascending[-1] - lowest + 1, np.int64)
+    lookup[ascending - lowest] = place
+    return table, lookup[rows - lowest]
 
 
 def _times(found: Threads, at: Ints, steps: Steps) -> dict[str, pa.Array]:
@@ -86,23 +92,39 @@ def _times(found: Threads, at: Ints, steps: Steps) -> dict[str, pa.Array]:
         for name, number in _AT.items()
     }
     bits = np.left_shift(np.int8(1), step - np.int8(1))
-    columns["first_row_key"] = pa.array(found.row_key[at[steps.first_at]])
     columns["step_bits"] = pa.array(np.bitwise_or.reduceat(bits, steps.first_at) if steps.count else bits)
     return columns
 
 
-def _who(table: pa.Table, steps: Steps, kind: Ints, labels: dict[str, str | None]) -> dict[str, pa.Array]:
+def _ids(keys: Keys, found: Threads, at: Ints, steps: Steps) -> dict[str, pa.Array]:
+    first = at[steps.first_at]
+    kind, session = found.kind[first], found.session[first]
+    connection = steps.edge(found.connection[at], -1)
+    return {
+        "place": pa.array(np.arange(steps.count)),
+        "first_row_key": pa.array(found.row_key[first]),
+        "is_console": pa.array(kind == CONSOLE),
+        "has_session_id": pa.array(kind == SESSION),
+        "session_key": keys.sessions.take(pa.array(session, mask=session < 0)),
+        "connection_id": keys.connections.take(pa.array(connection, mask=connection < 0)),
+    }
+
+
+def _who(
+    table: pa.Table, steps: Steps, columns: dict[str, pa.Array], labels: dict[str, str | None]
+) -> dict[str, pa.Array]:
     first = pa.array(steps.rows[steps.first_at])
-    session, source = whole(table["session_id"]).take(first), whole(table["source_id"]).take(first)
-    is_console = pa.array(kind == CONSOLE)
+    source, is_console = whole(table["source_id"]).take(first), columns.pop("is_console")
     label = pa.array([labels[name] for name in source.dictionary.to_pylist()], pa.string())
+    session = columns["session_key"]
     return {
         "side_word": pa.array(places(table["side"], SIDES)[first]),
         "format": whole(table["format"]).take(first),
         "source_id": source,
         "source_label": label.take(source.indices).dictionary_encode(),
-        "has_session_id": session.is_valid(),
-        "session_key": pc.if_else(is_console, source.cast(pa.string()), session),
+        "session_key": pc.if_else(is_console, source.cast(pa.string()), session)
+        if pc.any(is_console).as_py()
+        else session,
     }
 
 
@@ -130,12 +152,10 @@ def _end(table: pa.Table, steps: Steps, carried_retry: pa.Array) -> dict[str, pa
     }
 
 
-def _clients(events: Events, found: Threads, thread: Ints, columns: dict[str, pa.Array]) -> dict[str, pa.Array]:
-    """Return the columns of the user agent, filled: a page or app run has one browser, what one event of a session says holds for all.
-
-    ``thread`` is -1 for an attempt of no session.
-    """
-    lacking = {name: (thread >= 0) & columns[name].is_null().to_numpy(zero_copy_only=False) for name in _CLIENT}
+def _clients(events: Events, found: Threads, first: Ints, columns: dict[str, pa.Array]) -> dict[str, pa.Array]:
+    """Return the columns of the user agent, filled: a page or app run has one browser, what one event of a session says holds for all."""
+    is_session, thread = found.kind[first] <= CONSOLE, found.thread[first]
+    lacking = {name: is_session & columns[name].is_null().to_numpy(zero_copy_only=False) for name in _CLIENT}
     wanted = np.zeros(int(found.thread.max(initial=-1)) + 1, bool)
     for mask in lacking.values():
         wanted[thread[mask]] = True
@@ -143,9 +163,8 @@ def _clients(events: Events, found: Threads, thread: Ints, columns: dict[str, pa
     if not len(inside):
         return {}
     number = np.cumsum(wanted) - 1
-    rows = np.sort(found.rows[inside])
-    table, place = events.take(_CLIENT, rows)
-    steps = Steps(place[np.searchsorted(rows, found.rows[inside])], number[found.thread[inside]], int(number[-1]) + 1)
+    table, rows = _taken(events, _CLIENT, found.rows[inside])
+    steps = Steps(rows, number[found.thread[inside]], int(number[-1]) + 1)
     return {
         name: pc.coalesce(columns[name], steps.first_said(table[name]).take(pa.array(number[thread], mask=~mask)))
         for name, mask in lacking.items()

@@ -37,7 +37,7 @@ def number_attempts(found: Threads) -> tuple[Ints, Ints]:
         Number of the attempt of each of them, from 0.
     """
     at = np.flatnonzero(found.step)
-    connection = found.connection[at]
+    connection = found.own_connection()[at]
     label = np.empty(len(at), np.int64)
     plain = np.flatnonzero(connection < 0)
     label[plain] = _plain(found, at[plain])

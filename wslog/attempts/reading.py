@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,6 +22,9 @@ Bools = npt.NDArray[np.bool_]
 class Events(Protocol):
     """Rows of the ``events`` table, in the same order whenever they are read."""
 
+    def count(self) -> int:
+        """Return how many rows there are."""
+
     def batches(self, names: Sequence[str]) -> Iterator[pa.Table]:
         """Return all rows of some columns, in pieces."""
 
@@ -33,6 +37,9 @@ class TableEvents:
 
     def __init__(self, table: pa.Table) -> None:
         self._table = table
+
+    def count(self) -> int:
+        return len(self._table)
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.Table]:
         yield _typed(self._table, names)
@@ -53,6 +60,9 @@ class FileEvents:
     def __init__(self, paths: Sequence[str | os.PathLike[str]]) -> None:
         self._paths = [os.fspath(path) for path in paths]
         self._footers: dict[str, Any] = {}
+
+    def count(self) -> int:
+        return sum(self._footer(path).num_rows for path in self._paths)
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.Table]:
         for path in self._paths:
@@ -101,10 +111,15 @@ def _typed(table: pa.Table, names: Sequence[str], row_count: int | None = None) 
     rows = len(table) if row_count is None else row_count
     columns = []
     for name in names:
-        kind = arrow_type(COLUMNS[name].type)
+        kind = _type(name)
         column = table[name] if name in table.column_names else pa.chunked_array([pa.nulls(rows, kind)])
         columns.append(column if column.type == kind else column.cast(kind))
     return pa.table(columns, names=list(names))
+
+
+@cache
+def _type(name: str) -> pa.DataType:
+    return arrow_type(COLUMNS[name].type)
 
 
 def numbers(column: pa.ChunkedArray, null: int) -> Ints:
@@ -125,10 +140,10 @@ def places(column: pa.ChunkedArray, words: Sequence[str]) -> Ints:
     return table[_indices(coded)]
 
 
-def codes(column: pa.ChunkedArray) -> tuple[Ints, int]:
-    """Return a number for each text, equal for equal texts, -1 for null; and how many numbers there are."""
+def codes(column: pa.ChunkedArray) -> tuple[Ints, pa.Array]:
+    """Return the place of each text in a list of different texts, -1 for null; and the list."""
     coded = whole(column if pa.types.is_dictionary(column.type) else column.dictionary_encode())
-    return _indices(coded), len(coded.dictionary)
+    return _indices(coded), coded.dictionary
 
 
 def nulls(column: pa.ChunkedArray) -> Bools:

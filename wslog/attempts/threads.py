@@ -8,7 +8,7 @@ itself, and so is a proxy's line, unless its log also has open lines: then ``con
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -55,8 +55,8 @@ class Threads:
         Its place in the files; its time in microseconds, or :data:`NO_TIME`.
     step, mark, network, effective : array
         Place in :data:`STEPS`; RETRY, FALLBACK, POLL_OK, POLL_FAILED; place in the closed lists of network and latency classes.
-    connection : array
-        Number of the connection, where it tells attempts of a session apart; else -1.
+    session, connection : array
+        Places in the lists of sessions and of connections; -1 for none.
     is_proxy, kind : array
         A proxy's line; the kind of thread.
     said_retry, said_max : array
@@ -72,40 +72,97 @@ class Threads:
     mark: Ints
     network: Ints
     effective: Ints
+    session: Ints
     connection: Ints
     is_proxy: Bools
     kind: Ints
     said_retry: Ints
     said_max: Ints
 
-    def blocks(self, at_once: int) -> Iterator[Threads]:
-        """Return whole threads, about ``at_once`` events at a time; threads are counted from 0 in each."""
+    def own_connection(self) -> Ints:
+        """Return the connection of steps, where it tells attempts of a session apart: not in a proxy's log; else -1."""
+        return np.where((self.step > 0) & (self.kind <= CONSOLE) & ~self.is_proxy, self.connection, -1)
+
+
+@dataclass
+class Keys:
+    """The keys of all events as read, before they are in order: see :class:`Threads` for the columns.
+
+    Parameters
+    ----------
+    columns : dict of str to array
+        Those of :class:`Threads` that a single event tells; ``row_key``, ``us``, ``step``, ...
+    key, order_us : array
+        Number of the thread, in no particular order; time, filled in.
+    inside : array
+        Rows that belong to threads, those of one thread in one bucket of :attr:`bucket_ends`.
+    bucket_ends : array
+    sessions, connections : pyarrow.Array
+        The lists of texts.
+    """
+
+    columns: dict[str, Ints]
+    key: Ints
+    order_us: Ints
+    inside: Ints
+    bucket_ends: Ints
+    sessions: pa.Array
+    connections: pa.Array
+
+    def blocks(self) -> Iterator[Threads]:
+        """Return whole threads, in order."""
         begin = 0
-        while begin < len(self.rows):
-            end = len(self.rows)
-            if begin + at_once < end:
-                last = int(self.begin[begin + at_once])  # of the thread that would be cut
-                end = last if last > begin else int(np.searchsorted(self.thread, self.thread[last], "right"))
-            block = Threads(**{field.name: getattr(self, field.name)[begin:end] for field in fields(self)})
-            block.begin = block.begin - begin
-            block.thread = block.thread - block.thread[0]
-            yield block
+        for end in self.bucket_ends.tolist():
+            rows = self.inside[begin:end]
+            yield self._sorted(rows)
             begin = end
-        if not begin:
-            yield self
+
+    def _sorted(self, rows: Ints) -> Threads:
+        key, row_key = self.key[rows], self.columns["row_key"][rows]
+        order = _ordered(key, self.order_us[rows], row_key)
+        is_begin = np.diff(key[order], prepend=-1) != 0
+        rows = rows[order]
+        return Threads(
+            rows=rows, thread=np.cumsum(is_begin) - 1, begin=np.maximum.accumulate(np.where(is_begin, np.arange(len(rows)), 0)),
+            **{name: values[rows] for name, values in self.columns.items()},
+        )  # fmt: skip
 
 
-def read_threads(events: Events, origins: pa.Table) -> Threads:
-    """Read the events that belong to threads, in order."""
+def read_keys(events: Events, origins: pa.Table, at_once: int) -> Keys:
+    """Read what tells threads apart, of all events; blocks of threads will have about ``at_once`` events."""
     facts = origins.sort_by("source_rank")
-    read = [_compact(table, facts) for table in events.batches(KEYS)]
-    read = read or [_compact(_EMPTY, facts)]
-    # one after the other, so that not all are held twice
-    texts = {name: codes(pa.chunked_array([part.pop(name) for part in read], _CODED)) for name in _TEXTS}
-    parts = {name: np.concatenate([part.pop(name) for part in read]) for name in list(read[0])}
-    return _sorted(parts, texts, facts)
+    columns = {
+        name: np.empty(events.count(), values.dtype)
+        for name, values in _compact(_EMPTY, facts).items()
+        if name not in _TEXTS
+    }
+    coded: dict[str, list[pa.Array]] = {name: [] for name in _TEXTS}
+    begin = 0
+    for table in events.batches(KEYS):
+        part = _compact(table, facts)
+        for name, values in part.items():
+            if name in _TEXTS:
+                coded[name].append(values)
+            else:
+                columns[name][begin : begin + len(table)] = values
+        begin += len(table)
+    texts = {name: codes(pa.chunked_array(coded.pop(name), _CODED)) for name in _TEXTS}
+    source, kind = columns.pop("source"), columns["kind"]
+    order_us = _order_us(columns["us"], columns["row_key"], source, facts)
+    key = _keys(kind, source, *(texts[name] for name in _TEXTS))
+    columns |= {"session": texts["session_id"][0], "connection": texts["connection_id"][0]}
+    inside = np.flatnonzero((kind != LINE) | (columns["step"] > ATTEMPT))
+    # about as many events in each bucket, by a sample; rows of a bucket are near each other, as the files come
+    buckets = min(1 + len(inside) // at_once, 1 << 15)
+    sample = np.sort(key[inside[:: max(1, len(inside) >> 16)]])
+    edges = sample[np.arange(1, buckets) * len(sample) // buckets]
+    bucket = np.searchsorted(edges, key[inside], "right").astype(np.uint16)
+    ends = np.cumsum(np.bincount(bucket, minlength=buckets))
+    inside = inside[np.argsort(bucket, kind="stable")]
+    return Keys(columns, key, order_us, inside, ends, texts["session_id"][1], texts["connection_id"][1])
 
 
+_Coded = tuple[Ints, pa.Array]
 _TEXTS = ("session_id", "connection_id", "format")
 _CODED = pa.dictionary(pa.int32(), pa.string())
 _EMPTY = pa.table({name: pa.array([], arrow_type(COLUMNS[name].type)) for name in KEYS})
@@ -136,21 +193,6 @@ def _compact(table: pa.Table, facts: pa.Table) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _sorted(parts: dict[str, Ints], texts: dict[str, tuple[Ints, int]], facts: pa.Table) -> Threads:
-    kind, source, row_key = parts["kind"], parts.pop("source"), parts["row_key"]
-    inside = np.flatnonzero((kind != LINE) | (parts["step"] > ATTEMPT))
-    key = _keys(kind, texts["session_id"], texts["connection_id"], source, texts["format"])[inside]
-    order = _ordered(key, _order_us(parts["us"], row_key, source, facts)[inside], row_key[inside])
-    is_begin = np.diff(key[order], prepend=-1) != 0
-    order = inside[order]
-    own = np.where((parts["step"] > 0) & (kind <= CONSOLE) & ~parts["is_proxy"], texts["connection_id"][0], -1)
-    begin = np.maximum.accumulate(np.where(is_begin, np.arange(len(order)), 0))
-    return Threads(
-        rows=order, thread=np.cumsum(is_begin) - 1, begin=begin, connection=own[order],
-        **{name: parts.pop(name)[order] for name in list(parts)},
-    )  # fmt: skip
-
-
 def _ranks(column: pa.ChunkedArray, known: pa.ChunkedArray) -> Ints:
     """Return the place of each row's source among the sources by id, from 1."""
     coded = whole(column)
@@ -164,18 +206,16 @@ def _fact(facts: pa.Table, name: str) -> Ints:
     return np.append(0, facts[name].to_numpy())
 
 
-def _keys(
-    kind: Ints, session: tuple[Ints, int], connection: tuple[Ints, int], source: Ints, home: tuple[Ints, int]
-) -> Ints:
+def _keys(kind: Ints, source: Ints, session: _Coded, connection: _Coded, home: _Coded) -> Ints:
     """Return a number for each thread: kinds after one another."""
-    sources = int(source.max(initial=0)) + 1
-    key = session[0] * np.int64(home[1]) + home[0]
+    sources, homes = int(source.max(initial=0)) + 1, len(home[1])
+    key = session[0] * np.int64(homes) + home[0]
     console = np.flatnonzero(kind == CONSOLE)
-    key[console] = (session[1] + source[console].astype(np.int64)) * home[1] + home[0][console]
-    below = (session[1] + sources) * home[1]
+    key[console] = (len(session[1]) + source[console].astype(np.int64)) * homes + home[0][console]
+    below = (len(session[1]) + sources) * homes
     named = np.flatnonzero(kind == CONNECTION)
     key[named] = below + connection[0][named].astype(np.int64) * sources + source[named]
-    below += connection[1] * sources
+    below += len(connection[1]) * sources
     lines = np.flatnonzero(kind == LINE)
     key[lines] = below + np.arange(len(lines))
     return key
@@ -202,6 +242,6 @@ def _ordered(key: Ints, order_us: Ints, row_key: Ints) -> Ints:
     order = order[np.argsort(order_us[order], kind="stable")]
     # 16 bits at a time is a radix sort
     for shift in range(0, int(key.max(initial=0)).bit_length(), 16):
-        digits = (key[order] >> shift).astype(np.uint16)
+        digits = (key[order] >> shift & 0xFFFF).astype(np.uint16)
         order = order[np.argsort(digits, kind="stable")]
     return order

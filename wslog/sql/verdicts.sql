@@ -1,7 +1,7 @@
 -- verdicts: how each attempt went, decided by rules on what its events say (gathered by wslog.attempts), and its times in
--- microseconds. Joined to those columns in attempt_rows.sql.
+-- microseconds. Joined to those columns in attempt_rows.sql. place is the attempt's number in the table it was gathered in.
 WITH worded AS (
-  SELECT first_row_key, session_key, session_order, connection_id, attempt_at, open_at, error_at, close_at, step_bits, handshake_ms,
+  SELECT place, first_row_key, session_key, session_order, connection_id, attempt_at, open_at, error_at, close_at, step_bits, handshake_ms,
          lifetime_s, http_status, close_code, was_clean, session_last_us,
          {side} AS side, {close_code_source} AS close_code_source, {ended_by} AS ended_by, {error_class} AS error_class
   FROM gathered
@@ -51,7 +51,7 @@ WITH worded AS (
          {rule_number} AS rule_number
   FROM measured
 )
-SELECT first_row_key AS row_key, anchor_at, is_opened, is_ended, shook_ms AS handshake_ms, lived_s AS lifetime_s, {outcome} AS outcome, rule_number,
+SELECT place, first_row_key AS row_key, anchor_at, is_opened, is_ended, shook_ms AS handshake_ms, lived_s AS lifetime_s, {outcome} AS outcome, rule_number,
        is_opened AND has_close AND NOT has_open AND NOT has_attempt AND side <> 'proxy'
          AND (session_key IS NOT NULL OR connection_id IS NOT NULL OR whole_s IS NULL) AS is_left_censored,
        started_us, opened_us, ended_us,
