@@ -104,7 +104,7 @@ def render(name: str, table: str | None = None, selection: Selection | None = No
     **numbers : int or float
         Numeric placeholders. Nothing else can be filled in: rules and columns come from the package's own lists.
     """
-    fills: dict[str, str] = {**outcomes.fills(), "parts": "1", "part": "0"}
+    fills: dict[str, str] = outcomes.fills()
     if table is not None:
         chosen = selection or Selection()
         fills |= group_sql(chosen.by, bool(numbers.get("by_client", 0)))
@@ -129,7 +129,8 @@ class Engine:
     sources : pyarrow.Table
         The ``sources`` table.
     memory_limit : str
-        What DuckDB may use before it writes to a temporary folder, like ``3GB``.
+        What DuckDB may use before it writes to a temporary folder, like ``3GB``. Attempts are put together and kept outside: about
+        70 bytes an event meanwhile, 330 an attempt from then on.
     events_at_once : int
         Attempts are put together from about so many of their events at a time.
 

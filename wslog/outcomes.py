@@ -1,8 +1,8 @@
 """How an attempt went, and which losses make an outage: what the derivations decide by, as data.
 
-Outcomes are ordered rules, first match wins. Each condition is SQL of the portable subset over the columns that ``sql/attempt_rows.sql`` has when it
-decides: ``side``, ``is_opened``, ``is_ended``, ``has_close``, ``has_error``, ``close_code``, ``close_code_source``,
-``was_clean``, ``ended_by``, ``error_class`` and ``http_status``. A comparison with null does not match.
+Outcomes are ordered rules, first match wins. Each condition is SQL of the portable subset over the columns that
+``sql/verdicts.sql`` has when it decides: ``side``, ``is_opened``, ``is_ended``, ``has_close``, ``has_error``, ``close_code``,
+``close_code_source``, ``was_clean``, ``ended_by``, ``error_class`` and ``http_status``. A comparison with null does not match.
 """
 
 from __future__ import annotations

@@ -379,7 +379,7 @@ TABLES: dict[str, Table] = {
             "episodes",
             "one row per outage of one client session: from the drop (or first failed attempt) to its end",
             ("episode_id",),
-            "wslog.episodes from attempts",
+            "wslog/sql/episodes.sql from attempts",
             (
                 "episode_id", "side", "format", "source_id", "source_label", "session_id", "session_key", "kind", "started_at",
                 "ended_at", "end", "attempt_count", "failed_count", "short_open_count", "recovered_retry_number", "downtime_s",

@@ -52,9 +52,9 @@ def gather(events: Events, origins: pa.Table, at_once: int = AT_ONCE) -> Iterato
     Yields
     ------
     pyarrow.Table
-        One row per connection attempt, as one side saw it: the columns that ``sql/verdicts.sql`` and ``attempt_rows.sql`` read. Words of closed lists
-        are their places in the lists, from 1. Of columns that several events may fill, numbers are the largest and texts the
-        first, in order of time; null where no event of the attempt says anything.
+        One row per connection attempt, as one side saw it: the columns that ``sql/verdicts.sql`` and ``sql/attempt_rows.sql``
+        read. Words of closed lists are their places in the lists, from 1. Of columns that several events may fill, numbers are
+        the largest and texts the first, in order of time; null where no event of the attempt says anything.
 
     Raises
     ------
@@ -113,18 +113,17 @@ def _ids(keys: Keys, found: Threads, at: Ints, steps: Steps) -> dict[str, pa.Arr
 def _who(
     table: pa.Table, steps: Steps, columns: dict[str, pa.Array], labels: dict[str, str | None]
 ) -> dict[str, pa.Array]:
+    """Return who logged the attempt; a saved console is a session named by its file."""
     first = pa.array(steps.rows[steps.first_at])
     source, is_console = whole(table["source_id"]).take(first), columns.pop("is_console")
     label = pa.array([labels[name] for name in source.dictionary.to_pylist()], pa.string())
-    session = columns["session_key"]
+    if pc.any(is_console).as_py():
+        columns["session_key"] = pc.if_else(is_console, source.cast(pa.string()), columns["session_key"])
     return {
         "side_word": pa.array(places(table["side"], SIDES)[first]),
         "format": whole(table["format"]).take(first),
         "source_id": source,
         "source_label": label.take(source.indices).dictionary_encode(),
-        "session_key": pc.if_else(is_console, source.cast(pa.string()), session)
-        if pc.any(is_console).as_py()
-        else session,
     }
 
 
@@ -153,7 +152,7 @@ def _end(table: pa.Table, steps: Steps, carried_retry: pa.Array) -> dict[str, pa
 
 
 def _clients(events: Events, found: Threads, first: Ints, columns: dict[str, pa.Array]) -> dict[str, pa.Array]:
-    """Return the columns of the user agent, filled: a page or app run has one browser, what one event of a session says holds for all."""
+    """Return the columns of the user agent, filled: a page or app run has one browser, so one event tells it for all."""
     is_session, thread = found.kind[first] <= CONSOLE, found.thread[first]
     lacking = {name: is_session & columns[name].is_null().to_numpy(zero_copy_only=False) for name in _CLIENT}
     wanted = np.zeros(int(found.thread.max(initial=-1)) + 1, bool)

@@ -98,9 +98,8 @@ class Steps:
         if not array.null_count:
             return self.rows, self.attempt, self.first_at
         valid = np.asarray(array.is_valid())
-        if self._seen[0] is None or not np.array_equal(
-            valid, self._seen[0]
-        ):  # columns are said together: kept for the next
+        # columns are said together: kept for the next
+        if self._seen[0] is None or not np.array_equal(valid, self._seen[0]):
             at = np.flatnonzero(valid[self.rows])
             self._seen = (valid, self.rows[at], self.attempt[at])
         said, attempt = self._seen[1:]

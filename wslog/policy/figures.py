@@ -61,7 +61,7 @@ class Figure:
     ladder: tuple[Rung, ...]
 
 
-class _Table:
+class ReplayTable:
     """One policy's replays as row means under a chance of failure, and its downtimes in order."""
 
     def __init__(self, response: Response, rows: int) -> None:
@@ -117,25 +117,25 @@ def figures(estimate: Estimate, response: Response) -> list[Figure]:
     response : Response
         The policy's replays on ``estimate.rows``.
     """
-    table = _Table(response, estimate.rows.count)
+    table = ReplayTable(response, estimate.rows.count)
     base = estimate.weights
     points = _points(table, base, estimate)
     ladder = {rung: [_points(table, w, estimate) for w in sides] for rung, sides in estimate.ladder.items()}
     tail = [_points(table, w, estimate) for w in estimate.tail]
-    deviations = _deviations(table, estimate)
-    return [_figure(name, points, ladder, tail, table, estimate, deviations) for name in FIGURES]
+    moved = deviations(table, estimate)
+    return [_figure(name, points, ladder, tail, table, estimate, moved) for name in FIGURES]
 
 
 def curve(estimate: Estimate, response: Response, at_s: FloatArray) -> FloatArray:
     """Return P(the WebSocket is back by each time), as estimated."""
-    table = _Table(response, estimate.rows.count)
+    table = ReplayTable(response, estimate.rows.count)
     mass = table.ratio(estimate.weights.failure_ratio) * estimate.weights.row[response.row]
     below = np.concatenate(([0.0], np.cumsum(mass[table.order])))
     finite = response.down_s[table.order]
     return np.asarray(below[np.searchsorted(finite, at_s, side="right")], np.float64)
 
 
-def _points(table: _Table, weights: Weights, estimate: Estimate) -> dict[str, float]:
+def _points(table: ReplayTable, weights: Weights, estimate: Estimate) -> dict[str, float]:
     means = table.means(weights.failure_ratio).copy()
     means[2] = _served(means[2], weights, estimate, table.response.horizon_s)
     found = dict(zip(MEANS, (means @ weights.row).tolist(), strict=True))
@@ -152,7 +152,7 @@ def _served(means: FloatArray, weights: Weights, estimate: Estimate, horizon_s: 
     return found
 
 
-def _deviations(table: _Table, estimate: Estimate) -> dict[str, FloatArray]:
+def deviations(table: ReplayTable, estimate: Estimate) -> dict[str, FloatArray]:
     """Return (replicates,) deviations of each mean, and for quantiles of the share below the estimate."""
     p, step = estimate.weights.failure_ratio, 0.005
     low, high = max(p - step, 1e-4), p + step
@@ -175,7 +175,7 @@ def _figure(
     points: dict[str, float],
     ladder: dict[str, list[dict[str, float]]],
     tail: list[dict[str, float]],
-    table: _Table,
+    table: ReplayTable,
     estimate: Estimate,
     deviations: dict[str, FloatArray],
 ) -> Figure:
@@ -217,7 +217,9 @@ def _span(values: list[float]) -> tuple[float, float]:
     return min(values), max(values)
 
 
-def _interval(name: str, value: float, table: _Table, estimate: Estimate, deviation: FloatArray) -> tuple[float, float]:
+def _interval(
+    name: str, value: float, table: ReplayTable, estimate: Estimate, deviation: FloatArray
+) -> tuple[float, float]:
     """Return the 95 % interval: on the logit or log scale for means, by inversion for quantiles.
 
     A quantile of a policy without jitter sits on atoms: it jumps over the wait between two attempts. So the interval inverts
@@ -242,7 +244,7 @@ def _interval(name: str, value: float, table: _Table, estimate: Estimate, deviat
 
 
 def _bound_interval(
-    name: str, rung: Rung, value: float, low: float, high: float, sides: list[tuple[Weights, float]], table: _Table
+    name: str, rung: Rung, value: float, low: float, high: float, sides: list[tuple[Weights, float]], table: ReplayTable
 ) -> tuple[float, float]:
     """Return an interval for a figure that lies between bounds: each end moved out by the estimate's own error.
 
@@ -281,7 +283,3 @@ def record(figure: Figure) -> dict[str, Any]:
         "status": figure.status,
         "assumption": figure.assumption,
     }
-
-
-ReplayTable, deviations = _Table, _deviations
-"""What curves and differences of figures are made of (:mod:`wslog.policy.tuning_curves`)."""
