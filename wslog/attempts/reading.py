@@ -15,6 +15,9 @@ import pyarrow.parquet as pq
 from wslog.errors import LakeDamagedError
 from wslog.schema import COLUMNS, arrow_type
 
+RECENT = 6
+"""Files of which the columns read last are remembered: a file has at most 262,144 rows, about 50 MB of them."""
+
 Ints = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
 
@@ -60,6 +63,7 @@ class FileEvents:
     def __init__(self, paths: Sequence[str | os.PathLike[str]]) -> None:
         self._paths = [os.fspath(path) for path in paths]
         self._footers: dict[str, Any] = {}
+        self._recent: dict[tuple[str, tuple[str, ...]], pa.Table] = {}
 
     def count(self) -> int:
         return sum(self._footer(path).num_rows for path in self._paths)
@@ -74,7 +78,7 @@ class FileEvents:
             end = begin + self._footer(path).num_rows
             inside = rows[np.searchsorted(rows, begin) : np.searchsorted(rows, end)] - begin
             if len(inside):
-                table = self._read(path, names)
+                table = self._remembered(path, names)
                 if 2 * len(inside) < len(table):  # else a copy costs more than what it leaves out
                     table, inside = table.take(pa.array(inside)), np.arange(len(inside))
                 found.append(table)
@@ -82,6 +86,15 @@ class FileEvents:
                 count += len(table)
             begin = end
         return (pa.concat_tables(found), np.concatenate(places)) if found else (_typed(pa.table({}), names), rows)
+
+    def _remembered(self, path: str, names: Sequence[str]) -> pa.Table:
+        """Return what :meth:`_read` does; rows that are taken block by block are often of the files read last."""
+        key = (path, tuple(names))
+        table = self._recent.pop(key, None)
+        self._recent[key] = self._read(path, names) if table is None else table
+        if len(self._recent) > RECENT:
+            del self._recent[next(iter(self._recent))]
+        return self._recent[key]
 
     def _read(self, path: str, names: Sequence[str]) -> pa.Table:
         footer = self._footer(path)
