@@ -64,3 +64,29 @@ def test_where_everything_was_looked_at_nothing_moves() -> None:
     row = rows(3.0, 1.0)
     assert (Curve(EDGES, [], len(EDGES) - 1, 1_000).drawn(row) == row).all()
     assert (Curve(EDGES, [(0, 1)], len(EDGES) - 1, 1_000).drawn(row) == row).all()
+
+
+def test_the_curve_solves_the_dense_equations() -> None:
+    """The witness is the penalised likelihood written out over the rows: its slope is 0 at the curve, and Akaike's degrees of
+    freedom are the trace of its hat matrix."""
+    curve = Curve(EDGES, gaps(), len(EDGES) - 1, 2_000)
+    log_edges = np.log(np.maximum(EDGES, EDGES[1] / 3))[curve.begin : curve.end + 1]
+    x, bins = (log_edges[1:] + log_edges[:-1]) / 2, len(curve.cuts) - 1
+    count = 2_000 * np.bincount(curve.bin, rows(2.5, 0.6)[curve.begin : curve.end], bins)
+    slopes = np.diff(np.eye(len(x)), axis=0) / np.diff(x)[:, None]
+    apart = np.diff((x[1:] + x[:-1]) / 2)
+    bends = np.diff(slopes, axis=0) / apart[:, None]
+    for penalty in (0.01, 1.0, 100.0):
+        y, criterion = curve.fit(count, np.zeros(len(x)), penalty)
+        mass = np.diff(log_edges) * np.exp(y)
+        total = np.bincount(curve.bin, mass, bins)
+        roughness = penalty * bends.T @ (apart[:, None] * bends)
+        slope = mass * (count / total - 1)[curve.bin] - roughness @ y
+        # per outage; steps end below 1e-3 and halve their digits each time, rounding in the dense fourth differences is larger
+        assert np.abs(slope).max() < 1e-4 * count.sum()
+        spread = (np.arange(bins)[:, None] == curve.bin) * mass
+        information = spread.T @ (spread / total[:, None])
+        freedom = np.trace(np.linalg.solve(information + roughness, information))
+        misfit = 2 * float((count * np.log(count / total) - count + total).sum())
+        # the criterion is taken where the last step began, 1e-3 away at most
+        assert criterion == pytest.approx(misfit + 2 * freedom, abs=0.02)

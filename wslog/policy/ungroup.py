@@ -60,7 +60,7 @@ class Curve:
         x = log_edges[self.begin : self.end + 1]
         self.width = np.diff(x)
         self.bin = np.repeat(np.arange(len(self.cuts) - 1), np.diff(self.cuts))
-        self.roughness = _roughness((x[1:] + x[:-1]) / 2)
+        self.line, self.bends = _bends((x[1:] + x[:-1]) / 2)
         self.start = np.zeros(0)
 
     def drawn(self, row: FloatArray) -> FloatArray:
@@ -76,7 +76,7 @@ class Curve:
             return row
         if self.penalty is None:
             self._choose(count)
-        share = np.exp(self._fit(count, self.start, self.penalty or 1.0)[0]) * self.width
+        share = np.exp(self.fit(count, self.start, self.penalty or 1.0)[0]) * self.width
         found = row.copy()
         for a, b in self.gaps:
             inside = share[a - self.begin : b - self.begin]
@@ -88,27 +88,34 @@ class Curve:
         y = np.full(len(self.bin), np.log(count.sum() / self.width.sum()))
         best = np.inf
         for penalty in PENALTIES[::-1]:
-            y, criterion = self._fit(count, y, penalty)
+            y, criterion = self.fit(count, y, penalty)
             if criterion < best:
                 best, self.penalty, self.start = criterion, penalty, y
 
-    def _fit(self, count: FloatArray, start: FloatArray, penalty: float) -> tuple[FloatArray, float]:
-        """Return the logarithm of the density that fits the (bins,) counts under a penalty, and Akaike's criterion: by scoring."""
+    def fit(self, count: FloatArray, start: FloatArray, penalty: float) -> tuple[FloatArray, float]:
+        """Return the logarithm of the density that fits the (bins,) counts under a penalty, and Akaike's criterion: by scoring.
+
+        A step fits ``y`` to as many sums as there are bins, with its curvature penalised: a smoothing spline, a straight line plus
+        one bent function for each sum (Wahba, Spline Models for Observational Data, 1990, section 1.3). So each step solves for the
+        bins, of which there are a few, and not for the rows, of which there are hundreds.
+        """
         y, size, bins = start, len(self.bin), len(count)
         for _ in range(MOST_STEPS):
             mass = self.width * np.exp(y)
             total = np.bincount(self.bin, mass, bins)
             slope = np.zeros((bins, size))
             slope[self.bin, np.arange(size)] = mass
-            information = slope.T @ (slope / total[:, None])
-            system = information + penalty * self.roughness
-            step = np.linalg.solve(system, slope.T @ (count / total - 1) - penalty * (self.roughness @ y))
+            bent, straight = self.bends @ slope.T / penalty, slope @ self.line
+            system = np.block([[slope @ bent + np.diag(total), straight], [straight.T, np.zeros((2, 2))]])
+            wanted = count - total + slope @ y
+            pull = np.linalg.solve(system, np.append(wanted, (0.0, 0.0)))
+            step = bent @ pull[:bins] + self.line @ pull[bins:] - y
             longest = float(np.abs(step).max())
             y = y + step * min(1.0, 1.0 / max(longest, 1e-12))
             if longest < 1e-3:
                 break
         misfit = np.where(count > 0, count * np.log(np.maximum(count, 1e-300) / total), 0.0) - (count - total)
-        freedom = float(np.trace(np.linalg.solve(system, information)))
+        freedom = bins - float(np.diag(np.linalg.inv(system))[:bins] @ total)
         return y, 2 * float(misfit.sum()) + 2 * freedom
 
 
@@ -124,9 +131,9 @@ def _cuts(log_edges: FloatArray, gaps: Sequence[tuple[int, int]]) -> IntArray:
     return np.array(sorted(cuts), np.int64)
 
 
-def _roughness(x: FloatArray) -> FloatArray:
-    """Return the matrix of the integral of the squared second derivative of a function given at (n,) points."""
-    once = np.diff(np.eye(len(x)), axis=0) / np.diff(x)[:, None]
-    middle = (x[1:] + x[:-1]) / 2
-    twice = np.diff(once, axis=0) / np.diff(middle)[:, None]
-    return np.asarray(twice.T @ (np.diff(middle)[:, None] * twice), np.float64)
+def _bends(x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return what functions at (n,) points are made of: (n, 2) straight lines, and the (n, n) reproducing kernel of the integral of
+    the squared second derivative, which vanishes at the first two points."""
+    weight = np.diff((x[1:] + x[:-1]) / 2)
+    hinges = np.maximum(x[:, None] - x[1:-1], 0.0)
+    return np.stack([np.ones_like(x), x - x[0]], axis=1), np.asarray((hinges * weight) @ hinges.T, np.float64)
