@@ -116,6 +116,7 @@ def tuning(kind: str = "L1", names: dict[str, str] | None = None, small: bool = 
         current=names.get("linear-3", "linear-3"),
         herds=herds,
         loads=loads,
+        decisions=_decisions(groups, names),
         observed=_observed(names),
         advice=_advice(groups, names),
         **{name: frame_of(rows) for name, rows in frames.items()},
@@ -250,6 +251,33 @@ def _herds(names: dict[str, str]) -> tuple[pd.DataFrame, pd.DataFrame]:
                 for when, value in zip(at, np.asarray(rate), strict=True)
             ]
     return frame_of(herds), frame_of(loads)
+
+
+def _decisions(groups: list[str], names: dict[str, str]) -> pd.DataFrame:
+    rows: list[dict[str, Any]] = []
+    for place, group in enumerate(groups):
+        count = 12 if group not in GROUPS else GROUPS[group][0]
+        decision = "few" if group not in GROUPS else ("change", "change", "open")[place]
+        rows.append(
+            {
+                "network_type": names.get(group, group),
+                "decision": decision,
+                "now": f"{names.get('linear-3', 'linear-3')}: 1, 2, 3 s, then polling every 1 s",
+                "then": None if decision == "few" else "0.6, 1.2, 2, 2.6, 4.3, then 60 s every time; each ±50 %",
+                "cost_difference_s": None if decision == "few" else -4.0,
+                "cost_low_s": None if decision == "few" else -5.0,
+                "cost_high_s": None if decision == "few" else (-3.0 if decision == "change" else 2.0),
+                "cost_status": None if decision == "few" else "assumed",
+                "cost_assumption": None if decision == "few" else POLLS,
+                "unknown": f"Assumed, not seen: {POLLS}."
+                if decision == "change"
+                else f"What is best after {count} outages.",
+                "learn": "Keep logging.",
+                "outage_count": count,
+                "session_count": count // 2,
+            }
+        )
+    return frame_of(rows)
 
 
 def _observed(names: dict[str, str]) -> pd.DataFrame:

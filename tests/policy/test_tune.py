@@ -193,13 +193,20 @@ def test_the_demo_lake_ends_in_a_decision(lake: wslog.Lake, tmp_path: Path) -> N
     assert change["cellular"] == "Change the schedule"
     gains = pd.DataFrame(found["gains"]).set_index(["network_type", "figure"])
     assert gains.loc[("cellular", "downtime_mean_s"), "ci_high"] < -10.0
-    assert change["vpn"] == "Too few outages to recommend a schedule"
+    assert change["vpn"] == "Too few outages to tell"
     tuned = set(policies.loc[policies["role"] == "recommended", "network_type"])
     assert "vpn" not in tuned
     assert (advice["kind"] == "snippet").sum() == 5 * len(tuned)  # five client libraries
     page = (tmp_path / "tune.html").read_text(encoding="utf-8")
     assert found["page"] == str(tmp_path / "tune.html")
     assert "Change the schedule" in page
+    decided = pd.DataFrame(found["decisions"]).set_index("network_type")
+    assert decided.index[0] == "cellular"
+    assert decided.loc["cellular", "decision"] == "change"
+    assert decided.loc["cellular", "cost_high_s"] < 0
+    assert decided.loc["vpn", "decision"] == "few"
+    assert decided["unknown"].str.len().gt(0).all()
+    assert decided["learn"].str.len().gt(0).all()
 
 
 @pytest.mark.parametrize(

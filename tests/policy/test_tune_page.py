@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,6 +18,7 @@ from wslog.cli.tuning import as_json, tuning_text
 from wslog.policy.tuning import FRAMES, Tuning
 from wslog.report import tuning_sections as parts
 from wslog.report.page import ReportWriteError
+from wslog.report.tuning_decision import decisions
 from wslog.report.tuning_page import render_tuning, write_tuning
 
 
@@ -65,33 +67,55 @@ def rendered() -> str:
 def test_every_figure_carries_its_status(kind: str) -> None:
     tuning = fake_tuning.tuning(kind)
     known = parts.Assumptions()
-    tables = [card.table for card in parts.cards(tuning, known) if card.table is not None]
-    tables += [block for block in parts.policies_section(tuning, known).blocks if block.kind == "table"]
-    cells = [cell for block in tables for line in block.lines for cell in line[1:]]
-    figures = [cell for cell in cells if not cell.text.startswith("too little")]
-    assert len(figures) > 200
-    badges = {cell.badge for cell in figures}
-    assert (
-        badges
-        == {
-            "L0": {"IDENTIFIED", "ASSUMED A1", "BOUND"},
-            "L1": {"IDENTIFIED", "ASSUMED A1"},
-            "L3": {"IDENTIFIED"},
-        }[kind]
-    )
+    decided = [figure.change for one in decisions(tuning, known) for figure in one.bought]
+    tables = [block for block in parts.figures_section(tuning, known).blocks if block.kind == "table"]
+    cells = decided + [cell for block in tables for line in block.lines for cell in line[1:]]
+    compared = [block for block in parts.policies_section(tuning, known).blocks if block.kind == "table"]
+    short = [cell for block in compared for line in block.lines for cell in line[1:]]
+    words = {"L0": {"IDENTIFIED", "ASSUMED A1", "BOUND"}, "L1": {"IDENTIFIED", "ASSUMED A1"}, "L3": {"IDENTIFIED"}}
+    marks = {"L0": {"I", "A1", "B"}, "L1": {"I", "A1"}, "L3": {"I"}}
+    for found, wanted in ((cells, words[kind]), (short, marks[kind])):
+        figures = [cell for cell in found if not cell.text.startswith("too little")]
+        assert len(figures) > 50
+        assert {cell.badge for cell in figures} == wanted
+        # a bound has no interval of its own and no dot; everything else has both ends
+        assert all((cell.note == "") == (cell.badge in ("BOUND", "B")) for cell in figures)
+        assert all(cell.dot is None for cell in figures if cell.badge in ("BOUND", "B"))
     assert known.numbers == ({} if kind == "L3" else {fake_tuning.POLLS: 1})
-    # a bound has no interval of its own and no dot; everything else has both ends
-    assert all((cell.note == "") == (cell.badge == "BOUND") for cell in figures)
-    assert all(cell.dot is None for cell in figures if cell.badge == "BOUND")
+
+
+def test_what_is_to_be_done_stands_before_what_is_to_be_left() -> None:
+    tuning = fake_tuning.tuning()
+    found = decisions(tuning, parts.Assumptions())
+    assert [(one.name, one.kind) for one in found] == [
+        ("wifi", "change"),
+        ("cellular", "change"),
+        ("ethernet", "open"),
+        ("vpn", "few"),
+    ]
+    first, last = found[0], found[-1]
+    assert first.then_word == "change to"
+    assert found[2].then_word == "best found"
+    gain = tuning.gains.set_index(["network_type", "figure"]).loc[("wifi", "downtime_mean_s")]
+    assert gain["value"] < 0
+    assert first.bought[0].change.text.endswith("less")
+    assert first.bought[0].change.badge == "ASSUMED A1"
+    assert last.then == ""
+    assert {figure.change.text for figure in last.bought} == {"too little evidence"}
+    assert found[1].warnings[0][0] == "People leave during long outages."
+    # time without service is a column of its own only beside a fallback
+    plain = tuning.policies[~tuning.policies["figure"].str.startswith("fallback")]
+    assert len(decisions(replace(tuning, policies=plain), parts.Assumptions())[0].bought) == 2
 
 
 def test_the_page_answers_first_and_says_what_is_not_known() -> None:
     page = Page(rendered())
     order = [
-        "wifi 2,104 outages in 1,052 sessions Change",
-        "vpn 12 outages",
+        "wifi Change the schedule 2,104 outages in 1,052 sessions",
+        "vpn Too few outages to tell 12 outages",
         "Put it in place",
         "plain JavaScript",
+        "The figures, network by network",
         "Downtime against attempts",
         "The policies compared",
     ]
@@ -149,21 +173,30 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
         write_tuning(fake_tuning.tuning(), tmp_path / "out")
 
 
+@pytest.mark.parametrize("width", [80, 100])
 @pytest.mark.parametrize("kind", ["L0", "L1", "L3"])
-def test_the_text_fits_a_terminal_and_marks_every_figure(kind: str) -> None:
-    lines = tuning_text(fake_tuning.tuning(kind)).splitlines()
-    assert max(map(len, lines)) <= 100
-    rows = [line for line in lines if line.startswith(tuple(fake_tuning.STARTS))]
-    assert len(rows) == len(fake_tuning.GROUPS) * len(fake_tuning.STARTS)
+def test_the_text_fits_a_terminal_and_marks_every_figure(kind: str, width: int) -> None:
+    lines = tuning_text(fake_tuning.tuning(kind), width=width).splitlines()
+    assert max(map(len, lines)) <= width
+    starts = ("linear-3", "recommended", "mine.toml")
+    rows = [line for line in lines if line.startswith(starts)]
+    assert len(rows) == len(fake_tuning.GROUPS) * len(starts)
     for row in rows:
-        assert len(re.findall(r"\S (?:i|a1|b)(?= |$)", row)) == 5, row
+        assert len(re.findall(r"\S (?:i|a1|b)(?= |$)", row)) == {80: 4, 100: 5}[width], row
     assert any(" b" in row for row in rows) == (kind == "L0")
+
+
+def test_the_text_decides_first() -> None:
+    text = tuning_text(fake_tuning.tuning())
+    order = ["wifi: Change the schedule", "vpn: Too few outages", "IDENTIFIED:", "A1 ", "as actually run", "mean down"]
+    places = [text.index(words) for words in order]
+    assert places == sorted(places)
 
 
 def test_the_text_is_inert() -> None:
     text = tuning_text(hostile())
     assert all(line.isprintable() for line in text.splitlines())
-    assert max(map(len, text.splitlines())) <= 100
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_json_is_every_frame() -> None:

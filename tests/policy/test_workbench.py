@@ -27,7 +27,7 @@ def tuning() -> Tuning:
     nothing = pd.DataFrame()
     frames = {"outages": pd.DataFrame(group.outage_rows()), "frontier": pd.DataFrame(group.frontier_rows())}
     rest = dict.fromkeys(
-        ("policies", "gains", "schedules", "recovery", "herds", "loads", "observed", "advice"), nothing
+        ("decisions", "policies", "gains", "schedules", "recovery", "herds", "loads", "observed", "advice"), nothing
     )
     return Tuning(("network_type",), 600.0, 1.0, "linear-3", **frames, **rest, groups={("cell",): group})
 

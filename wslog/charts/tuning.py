@@ -33,14 +33,14 @@ from wslog.charts.tuning_parts import (
     floats,
     legend_of,
     looks,
+    panel_groups,
     panel_title,
     panels_of,
     roles_of,
-    say,
     say_more,
     time_axis,
 )
-from wslog.charts.tuning_words import Group, group_rows, groups, number
+from wslog.charts.tuning_words import Group, group_rows, number
 from wslog.charts.words import short_count
 
 __all__ = ["CURRENT", "RECOMMENDED", "frontier", "herd", "looks", "outage_survival", "recovery_by_time"]
@@ -62,7 +62,8 @@ def outage_survival(outages: pd.DataFrame, schedules: pd.DataFrame, by: Sequence
         A panel per group: the share of outages not over yet, on a logarithmic axis of seconds, with its band; a tick per
         attempt of the policies that stand out (a bar where jitter spreads it).
     """
-    shown_groups = groups(outages, by)[:MAX_PANELS]
+    known, unknown = panel_groups(outages, by, "not_back_ratio", "low")
+    shown_groups = known[:MAX_PANELS]
     if not shown_groups:
         return nothing("no outage to draw: too little evidence")
     shown = looks(schedules) if len(schedules) else {}
@@ -80,7 +81,8 @@ def outage_survival(outages: pd.DataFrame, schedules: pd.DataFrame, by: Sequence
             _attempt_ticks(axes, group_rows(schedules, by, group.key), shown)
         panels[0].set_ylabel("outages that are not over")
         legend_of(figure, shown, roles)
-        say_more(figure, outages, by)
+        below(panels)
+        say_more(figure, known, unknown)
         return finished(figure)
 
 
@@ -92,13 +94,16 @@ def _survival(axes: Axes, group: Group) -> None:
     )
     at, middle = floats(part, "at_s"), floats(part, "not_back_ratio")
     low, high = floats(part, "low"), floats(part, "high")
-    if not np.isfinite(middle).any() and not np.isfinite(low).any():
-        say(axes, f"too little evidence (n = {short_count(count)})")
-        return
     axes.grid(axis="y")
     axes.set_axisbelow(True)
     axes.fill_between(at, low, high, color=SKY, alpha=0.35, linewidth=0)
     axes.plot(at, middle, color=INK, linewidth=1.6)
+
+
+def below(panels: Sequence[Axes]) -> None:
+    """Name the axis of time under the lowest panels."""
+    for axes in panels[-2:]:
+        axes.set_xlabel("time since the connection was lost")
 
 
 def _attempt_ticks(axes: Axes, plan: pd.DataFrame | None, shown: dict[str, Look]) -> None:
@@ -130,7 +135,8 @@ def recovery_by_time(recovery: pd.DataFrame, by: Sequence[str] = ()) -> Figure:
     Figure
         A panel per group. A line with its band; where the logs only bound it, the band alone, hatched.
     """
-    shown_groups = groups(recovery, by)[:MAX_PANELS]
+    known, unknown = panel_groups(recovery, by, "recovered_ratio", "low")
+    shown_groups = known[:MAX_PANELS]
     if not shown_groups:
         return nothing("no policy to draw: too little evidence")
     shown = dict(list(looks(recovery).items())[:4])
@@ -145,16 +151,14 @@ def recovery_by_time(recovery: pd.DataFrame, by: Sequence[str] = ()) -> Figure:
             axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
             percent_axis(axes)
             time_axis(axes, FIRST_S, last)
-            if not np.isfinite(floats(part, "low")).any() and not np.isfinite(floats(part, "recovered_ratio")).any():
-                say(axes, "too little evidence")
-                continue
             axes.grid(axis="y")
             axes.set_axisbelow(True)
             for policy, look in shown.items():
                 _recovery_line(axes, part[part["policy"] == policy], look)
         panels[0].set_ylabel("WebSocket is back")
         legend_of(figure, shown, roles)
-        say_more(figure, recovery, by)
+        below(panels)
+        say_more(figure, known, unknown)
         return finished(figure)
 
 

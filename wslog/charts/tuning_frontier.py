@@ -26,14 +26,14 @@ from wslog.charts.tuning_parts import (
     POLICY_CHARACTERS,
     RECOMMENDED,
     floats,
+    panel_groups,
     panel_title,
     panels_of,
     round_s,
-    say,
     say_more,
 )
-from wslog.charts.tuning_words import Estimate, estimates, group_rows, groups
-from wslog.charts.words import plural, short_count
+from wslog.charts.tuning_words import Estimate, estimates, group_rows
+from wslog.charts.words import plural
 from wslog.safe_text import chart_label
 
 COUNT_TICKS = (0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
@@ -76,7 +76,8 @@ def frontier(frontier: pd.DataFrame, policies: pd.DataFrame, by: Sequence[str] =
         A panel per group with the frontier as a line. The policy in place and the recommended one are points with their
         95 % intervals, or, where the logs only bound them, boxes between their bounds; presets are points.
     """
-    shown_groups = groups(policies, by)[:MAX_PANELS]
+    known, unknown = panel_groups(policies, by, "value", "bound_low")
+    shown_groups = known[:MAX_PANELS]
     if not shown_groups:
         return nothing("no policy to draw: too little evidence")
     with style():
@@ -96,8 +97,9 @@ def frontier(frontier: pd.DataFrame, policies: pd.DataFrame, by: Sequence[str] =
             Patch(facecolor="#eef1f4", edgecolor=QUIET, hatch="////", label="only bounds are known"),
         ]
         figure.legend(handles=handles, frameon=False, ncols=3, loc="outside upper left", fontsize=8)
-        say_more(figure, policies, by)
+        say_more(figure, known, unknown)
         figure.draw_without_rendering()  # places are known only after the layout
+        figure.set_layout_engine("none")  # and stay: names lie within the panels
         for axes, (placed, line) in zip(panels, names, strict=True):
             _labels(axes, figure.dpi / 72, placed, line)
         return finished(figure)
@@ -111,8 +113,6 @@ def _frontier_panel(axes: Axes, curve: pd.DataFrame | None, rows: list[Estimate]
             points.setdefault(row.policy, {})[row.figure] = row
     whole = {name: both for name, both in points.items() if len(both) == 2}
     if not whole:
-        count = max((row.outage_count for row in rows), default=0)
-        say(axes, f"too little evidence (n = {short_count(float(count))})")
         return [], []
     axes.grid(True)
     axes.set_axisbelow(True)

@@ -66,10 +66,26 @@ def panels_of(count: int, height_in: float) -> tuple[Figure, list[Axes]]:
     return figure, [figure.add_subplot(lines, columns, place) for place in range(1, count + 1)]
 
 
-def say_more(figure: Figure, frame: pd.DataFrame, by: Sequence[str]) -> None:
-    left_out = len(groups(frame, by)) - MAX_PANELS
-    if left_out > 0:
-        figure.supxlabel(f"{plural(left_out, 'smaller group')}: in the tables", fontsize=7.5, color=QUIET)
+def panel_groups(frame: pd.DataFrame, by: Sequence[str], *figures: str) -> tuple[list[Group], list[Group]]:
+    """Return the groups that get a panel, and those with no number in any of these columns: a line of words is enough for them."""
+    found = groups(frame, by)
+    known = [any(np.isfinite(floats(group.rows, name)).any() for name in figures) for group in found]
+    return (
+        [group for group, is_known in zip(found, known, strict=True) if is_known],
+        [group for group, is_known in zip(found, known, strict=True) if not is_known],
+    )
+
+
+def say_more(figure: Figure, shown: Sequence[Group], unknown: Sequence[Group]) -> None:
+    """Write below the panels which groups have none."""
+    parts = (
+        [f"too little evidence for a panel: {', '.join(chart_label(group.label, 24) for group in unknown[:4])}"]
+        if unknown
+        else []
+    )
+    parts += [f"{plural(len(shown) - MAX_PANELS, 'smaller group')}: in the tables"] if len(shown) > MAX_PANELS else []
+    if parts:
+        figure.supxlabel("; ".join(parts), fontsize=7.5, color=QUIET)
 
 
 def time_axis(axes: Axes, first_s: float, last_s: float) -> None:
@@ -115,10 +131,3 @@ def legend_of(figure: Figure, shown: dict[str, Look], roles: dict[str, str], has
 
 def floats(frame: pd.DataFrame, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
     return frame[name].to_numpy(np.float64, na_value=np.nan)
-
-
-def say(axes: Axes, message: str) -> None:
-    axes.set_facecolor("#f3f4f6")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.text(0.5, 0.5, message, transform=axes.transAxes, ha="center", va="center", fontsize=8, color=QUIET)

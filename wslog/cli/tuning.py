@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -17,13 +18,16 @@ from wslog.safe_text import terminal
 if TYPE_CHECKING:
     from wslog.charts.tuning_words import Estimate, Group
     from wslog.policy.tuning import Tuning
+    from wslog.report.tuning_decision import Decision
     from wslog.report.tuning_sections import Assumptions
 
-_WIDTH = 100
-_FIGURES = ("recovery_ratio", "downtime_p50_s", "downtime_p95_s", "downtime_mean_s", "attempt_count_mean")
+_WIDEST = 100
+_FIGURES = ("downtime_mean_s", "attempt_count_mean", "downtime_p95_s", "recovery_ratio", "downtime_p50_s")
+"""The most telling first: a narrow terminal has room for fewer."""
 _LETTERS = {"identified": "i", "assumed": "a", "bound": "b"}
-_NAME, _CELL = 20, 16
-_SHOWN = 16
+_NAME, _CELL = 18, 15
+_SHOWN = 5
+"""Presets listed besides the policy in place, the recommended one and the caller's."""
 
 
 def run(
@@ -94,7 +98,8 @@ def _print(tuning: Tuning, kind: str, page: Path | None) -> None:
     if kind == "json":
         sys.stdout.write(as_json(tuning, page) + "\n")
     elif kind == "table":
-        sys.stdout.write(tuning_text(tuning, page))
+        columns = shutil.get_terminal_size((80, 24)).columns
+        sys.stdout.write(tuning_text(tuning, page, min(max(columns, 60), _WIDEST)))
     else:
         print_frame(tuning.policies, kind, title="tune")
 
@@ -117,53 +122,90 @@ def as_json(tuning: Tuning, page: Path | None = None) -> str:
     return json.dumps(found, indent=1)
 
 
-def tuning_text(tuning: Tuning, page: Path | None = None) -> str:
-    """Return the answer in words and tables of at most 100 columns: advice first, then the policies of each group."""
+def tuning_text(tuning: Tuning, page: Path | None = None, width: int = 80) -> str:
+    """Return the answer in words and tables of at most ``width`` columns: the decisions first, then the figures of each group."""
     from wslog.charts.tuning_words import groups
+    from wslog.charts.words import duration
+    from wslog.report.tuning_decision import decisions
     from wslog.report.tuning_sections import Assumptions, advice_of
 
     if not len(tuning.policies):
         return "no outage of a client in this selection: client logs are needed to estimate what a policy does\n"
     known = Assumptions()
-    lines = [line for _, words in advice_of(tuning, "summary") for line in _wrapped(words)]
-    lines += (
-        ["", *_wrapped(f"in place now: {tuning.current}")] if lines else _wrapped(f"in place now: {tuning.current}")
-    )
-    for what, words in zip(tuning.observed["what"], tuning.observed["text"], strict=True):
-        lines += _wrapped(f"{what}: {words}", "  ")
-    for group in groups(tuning.policies, tuning.by):
-        lines += _group_lines(tuning, group, known)
-    lines += ["", "i: identified by the logs; a: assumed; b: the logs only bound it; below a value its 95 % interval"]
+    lines = [line for _, words in advice_of(tuning, "summary") for line in _wrapped(words, width)]
+    for one in decisions(tuning, known):
+        lines += _decision_lines(one, width)
+    lines += ["", *_wrapped(_LEGEND, width)]
+    figures = [
+        line for group in groups(tuning.policies, tuning.by) for line in _group_lines(tuning, group, known, width)
+    ]
     for words, number in known.numbers.items():
-        lines += _wrapped(f"a{number} assumes: {words}", "   ")
-    for kind, head in (("unknown", "unknown"), ("log", "log next"), ("experiment", "experiment"), ("limit", "limit")):
+        lines += _wrapped(f"A{number} {words}", width, "   ")
+    seen = zip(tuning.observed["what"], tuning.observed["text"], strict=True)
+    lines += ["", *_wrapped(f"The policy as actually run ({tuning.current}):", width)]
+    lines += [line for what, words in seen for line in _wrapped(f"{what}: {words}", width, "    ", "  ")]
+    lines += ["", *_wrapped(_HEADS.format(duration(tuning.horizon_s)), width), *figures]
+    heads = {
+        "caution": "caution",
+        "herd": "a restart",
+        "unknown": "unknown",
+        "log": "log next",
+        "experiment": "experiment",
+        "limit": "limit",
+    }
+    for kind, head in heads.items():
         for title, words in advice_of(tuning, kind):
-            lines += ["", *_wrapped(f"{head}: {title} {words}", "   ")]
-    lines += [
-        "",
+            lines += ["", *_wrapped(f"{head}: {title} {words}", width, "   ")]
+    end = (
         f"wrote {terminal(str(page))}"
         if page is not None
-        else "--out DIR writes the page, with charts and configuration",
-    ]
-    return "\n".join(lines) + "\n"
+        else "--out DIR writes the page, with charts and configuration"
+    )
+    return "\n".join([*lines, "", end]) + "\n"
 
 
-def _group_lines(tuning: Tuning, group: Group, known: Assumptions) -> list[str]:
+_LEGEND = (
+    "IDENTIFIED: settled by the logs, up to the 95 % interval in brackets; ASSUMED: settled only with the assumption of that number; "
+    "BOUND: the logs only say between which two values it lies."
+)
+
+
+_HEADS = (
+    "The figures, the 95 % interval below each; i: identified, a1: assumed (A1), b: bound. mean down, p95, median: time without the "
+    "WebSocket; back: outages after which it was back within {}. Presets: the cheapest, downtime plus attempts."
+)
+
+
+def _decision_lines(one: Decision, width: int) -> list[str]:
+    """Return what to do about one group: from what to what, what it buys, what stays unknown."""
+    head = terminal(f"{one.name}: {one.verdict}", width)
+    lines = ["", f"{head}  {one.n}" if len(head) + len(one.n) + 2 <= width else head]
+    parts = [("now", one.now), (one.then_word, one.then)]
+    for figure in one.bought:
+        change = figure.change
+        interval = f" ({change.note})" if change.note else ""
+        levels = f"{figure.levels}: " if figure.levels else "now "
+        words = change.text if change.is_quiet else f"{levels}{change.text}{interval} {change.badge}"
+        parts.append((figure.short, words))
+    parts += [("!", f"{title} {words}") for title, words in one.warnings]
+    for name, words in (*parts, ("unknown", one.unknown), ("to learn it", one.learn)):
+        if words:
+            lines += _wrapped(f"{name:<12} {words}", width, " " * 15, "  ")
+    return lines
+
+
+def _group_lines(tuning: Tuning, group: Group, known: Assumptions, width: int) -> list[str]:
     from wslog.charts.tuning_words import estimates, group_rows
     from wslog.charts.words import plural
-    from wslog.report.tuning_sections import advice_of
 
     first = group.rows.iloc[0]
     size = f"{plural(int(first['outage_count']), 'outage')} in {plural(int(first['session_count']), 'session')}"
     lines = ["", terminal(f"{group.label}: {size}")]
-    for kind in ("change", "warning"):
-        for title, words in advice_of(tuning, kind, group.key):
-            lines += _wrapped(f"{title}: {words}" if kind == "change" else f"! {title} {words}", "  ", "  ")
     rows = estimates(group.rows, tuning.by)
     if not any(row.is_ok for row in rows):
         return [*lines, "  too little evidence for any figure"]
     gains = group_rows(tuning.gains, tuning.by, group.key)
-    return [*lines, "", *_table(rows, [] if gains is None else estimates(gains, tuning.by), known)]
+    return [*lines, *_table(rows, [] if gains is None else estimates(gains, tuning.by), known, tuning.price_s, width)]
 
 
 def _letter(row: Estimate, known: Assumptions) -> str:
@@ -173,25 +215,27 @@ def _letter(row: Estimate, known: Assumptions) -> str:
     return known.name(row.assumption).replace(" A", ",").lower() if letter == "a" else letter
 
 
-def _table(rows: list[Estimate], gains: list[Estimate], known: Assumptions) -> list[str]:
+def _table(rows: list[Estimate], gains: list[Estimate], known: Assumptions, price_s: float, width: int) -> list[str]:
     """Return two lines a policy, the values with their letters and the intervals under them; after the recommended policy what
-    it gains."""
+    it gains; of the presets those that cost least."""
     from wslog.charts.tuning_words import FIGURES, ROLE_WORDS, interval_words, signed_text, value_text
     from wslog.charts.words import NBSP
     from wslog.report.tuning_sections import in_order
 
-    lines = [" " * _NAME + "".join(f"{FIGURES[name].short:>{_CELL}}" for name in _FIGURES)]
-    ordered = in_order(rows)
-    for policy, found in ordered[:_SHOWN]:
+    shown = _FIGURES[: max((width - _NAME) // _CELL, 1)]
+    lines = [" " * _NAME + "".join(f"{FIGURES[name].short:>{_CELL}}" for name in shown)]
+    ordered = in_order(rows, price_s)
+    count = sum(next(iter(found.values())).role != "preset" for _, found in ordered) + _SHOWN
+    for policy, found in ordered[:count]:
         role = next(iter(found.values())).role
         words = ROLE_WORDS.get(role, "")
-        cells = [_cell(found.get(name), known, lambda row: (value_text(row), interval_words(row))) for name in _FIGURES]
+        cells = [_cell(found.get(name), known, lambda row: (value_text(row), interval_words(row))) for name in shown]
         lines += _two_lines(terminal(policy, _NAME - 1), "" if words == policy else words, cells)
         if role == "recommended" and gains:
             mine = {row.figure: row for row in gains}
-            lines += _two_lines("  difference", "", [_cell(mine.get(name), known, signed_text) for name in _FIGURES])
-    if len(ordered) > _SHOWN:
-        lines.append(f"… {len(ordered) - _SHOWN} more policies: --out DIR or --output csv tells all")
+            lines += _two_lines("  difference", "", [_cell(mine.get(name), known, signed_text) for name in shown])
+    if len(ordered) > count:
+        lines.append(f"… {len(ordered) - count} dearer policies: --out DIR or --output csv tells all")
     return [line.replace(NBSP, " ").rstrip() for line in lines]
 
 
@@ -224,8 +268,10 @@ def _tight(words: str, room: int = _CELL - 1) -> str:
     return short if len(short) <= room else short[: room - 1] + "…"
 
 
-def _wrapped(words: str, later: str = "", first: str = "") -> list[str]:
+def _wrapped(words: str, width: int, later: str = "", first: str = "") -> list[str]:
     from wslog.charts.words import NBSP
 
-    inert = terminal(words.replace(NBSP, " "))
-    return textwrap.wrap(inert, _WIDTH, initial_indent=first, subsequent_indent=later or first) or [""]
+    # a number stays with its unit
+    inert = NBSP.join(terminal(part) for part in words.split(NBSP))
+    lines = textwrap.wrap(inert, width, initial_indent=first, subsequent_indent=later or first, break_on_hyphens=False)
+    return [line.replace(NBSP, " ") for line in lines] or [""]

@@ -24,6 +24,8 @@ from wslog.policy.tuning_advice import (
     row,
     summary_advice,
 )
+from wslog.policy.tuning_decisions import COLUMNS as DECISION_COLUMNS
+from wslog.policy.tuning_decisions import DECISIONS, decision_row, in_order
 from wslog.policy.tuning_group import LINES, Compared, GroupTuning
 from wslog.policy.tuning_herds import HerdTuning, replay_herd
 from wslog.policy.tuning_observed import in_place
@@ -92,7 +94,8 @@ def tune(
     proposed = next((group.proposed for group in groups.values() if group.proposed is not None), None)
     herd = replay_herd(engine, everyone, proposed, period, seed)
     frames = _frames(compared, groups, everyone)
-    rows = _advice(compared, groups, herd, _weeks(engine))
+    weeks = _weeks(engine)
+    rows = _advice(compared, groups, herd, weeks)
     return Tuning(
         by=compared.by,
         horizon_s=horizon_s,
@@ -101,6 +104,7 @@ def tune(
         herds=herd.herds,
         loads=herd.loads,
         observed=remarks,
+        decisions=_decisions(compared, groups, now, weeks),
         advice=advice_frame(compared.by, rows),
         groups=groups,
         **frames,
@@ -172,6 +176,17 @@ def _frames(
     return {**found, "policies": whole[columns], "gains": pd.DataFrame(gains, columns=columns)}
 
 
+def _decisions(
+    compared: Comparison, groups: dict[tuple[Any, ...], GroupTuning], now: Policy, weeks: float | None
+) -> pd.DataFrame:
+    by = compared.by
+    rows = [
+        decision_row(dict(zip(by, group.key, strict=True)), groups.get(group.key), group.outages, now, weeks)
+        for group in sorted(compared.groups, key=_size)
+    ]
+    return pd.DataFrame(in_order(rows), columns=[*by, *DECISION_COLUMNS])
+
+
 def _name(key: tuple[Any, ...]) -> str:
     return ", ".join("not logged" if pd.isna(value) else str(value) for value in key) or "all outages"
 
@@ -200,7 +215,7 @@ def _advice(
         tuned = groups.get(group.key)
         if tuned is None or tuned.estimate.outage_count < MIN_OUTAGES:
             text = f"{len(group.outages)} outages; it takes {MIN_OUTAGES}, better 1,000, to recommend a schedule."
-            rows.append(row(key, "change", "Too few outages to recommend a schedule", text))
+            rows.append(row(key, "change", DECISIONS["few"], text))
             continue
         rows += group_advice(_name(group.key), tuned, herd.size)
         rows += log_advice(tuned, group.outages)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from wslog.policy.tuning_group import GroupTuning
 
 FRAMES = (
+    "decisions",
     "policies",
     "gains",
     "outages",
@@ -43,6 +44,12 @@ class Tuning:
         Seconds of downtime that one attempt is worth.
     current : str
         Name of the policy in place.
+    decisions : DataFrame
+        One row per group, those to change first: ``decision`` (change, none, keep, open, few:
+        :data:`wslog.policy.tuning_decisions.DECISIONS`), ``now`` and ``then`` (the waits in words; ``then`` null where none are
+        recommended), ``cost_difference_s`` (recommended less current, downtime plus ``price_s`` for each attempt, an outage; null
+        for a bound), ``cost_low_s``, ``cost_high_s`` (its 95 % interval, or the bounds), ``cost_status``, ``cost_assumption``,
+        ``unknown`` (what these logs do not tell), ``learn`` (what would tell it), ``outage_count``, ``session_count``.
     policies : DataFrame
         One row per group, policy and figure: ``policy``, ``role``, ``figure``, ``value``, ``ci_low``, ``ci_high``,
         ``bound_low``, ``bound_high``, ``status`` (identified, assumed, bound), ``assumption``, ``outage_count``,
@@ -68,7 +75,7 @@ class Tuning:
     observed : DataFrame
         One row per remark on the policy as actually run: ``what``, ``text``.
     advice : DataFrame
-        One row per piece of advice: ``kind`` (summary, change, warning, setting, basis, snippet, unknown,
+        One row per piece of advice: ``kind`` (summary, change, caution, warning, setting, basis, snippet, unknown,
         log, experiment, herd, limit), ``title``,
         ``text``, ``is_general`` (about all groups; its grouping columns are null).
     groups : mapping
@@ -79,6 +86,7 @@ class Tuning:
     horizon_s: float
     price_s: float
     current: str
+    decisions: pd.DataFrame
     policies: pd.DataFrame
     gains: pd.DataFrame
     outages: pd.DataFrame

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from wslog.policy.advice import MIN_OUTAGES, Gain, Herd, Recommendation, recommend, waits_in_words
+from wslog.policy.advice import Gain, Herd, Recommendation, recommend, waits_in_words
 from wslog.policy.figures import Figure
 from wslog.policy.gains import PLANS, log_gains
 from wslog.policy.gains_experiment import design_effect_of, experiment_size
 from wslog.policy.model import Outages
 from wslog.policy.recommended import WhilePolling
 from wslog.policy.schedule_bounds import last_look_s
+from wslog.policy.tuning_decisions import DECISIONS, change_words, decided, difference_words, ordinal
 from wslog.policy.tuning_group import GroupTuning
 
 QUANTITIES = {
@@ -51,11 +52,11 @@ def group_advice(name: str, group: GroupTuning, herd: Herd | None) -> list[Row]:
         current=current,
         herd=herd,
     )
-    verdict = _verdict(found, group)
-    lead = (
-        "" if verdict.startswith("Change") or group.proposed is None or group.guarded else "The best schedule found: "
-    )
-    rows = [row(group.key, "change", verdict, lead + _words(found, group) + _guard(group))]
+    decision = decided(group)
+    lead = "" if decision == "change" or group.proposed is None or group.guarded else "The best schedule found: "
+    rows = [row(group.key, "change", DECISIONS[decision], lead + _words(found, group))]
+    if guard := _guard(group):
+        rows.append(row(group.key, "caution", "", guard))
     if estimate.refusal:
         text = f"{estimate.refusal[0].upper()}{estimate.refusal[1:]}: what they left behind is not known, so the tail is only bounded."
         rows.append(row(group.key, "warning", "Tails refused.", text))
@@ -85,22 +86,6 @@ def _gain(figure: Figure, group: GroupTuning, current: str) -> Gain:
     )
 
 
-def _verdict(found: Recommendation, group: GroupTuning) -> str:
-    """Return what the page says first: change only where downtime and attempts together certainly cost less."""
-    if found.state != "ok":
-        return "Too few outages to recommend a schedule"
-    if group.proposed is None:
-        return "No retry is worth its price"
-    cost = group.cost_gain
-    if cost is None:
-        return "A schedule for these outages"
-    if cost.ci_high < 0:
-        return "Change the schedule"
-    if cost.ci_low > 0:
-        return "Keep the schedule in place"
-    return "No certain gain: these logs leave it open" if cost.status == "bound" else "No certain gain"
-
-
 def _words(found: Recommendation, group: GroupTuning) -> str:
     if found.state != "ok" or group.proposed is None:
         return found.headline
@@ -108,7 +93,7 @@ def _words(found: Recommendation, group: GroupTuning) -> str:
     text = f"{words[0].upper()}{words[1:]}, each with {100 * group.schedule.jitter:.0f} % jitter."
     if isinstance(group.proposed, WhilePolling) and group.proposed.fallback is not None:
         text += (
-            f" From the {_ordinal(group.proposed.polls_after)} failure on go over to {group.proposed.fallback.transport} as now, "
+            f" From the {ordinal(group.proposed.polls_after)} failure on go over to {group.proposed.fallback.transport} as now, "
             "and go on trying the WebSocket meanwhile."
         )
     return text
@@ -121,14 +106,10 @@ def _guard(group: GroupTuning) -> str:
     last = last_look_s(group.estimate)
     unseen = "that people left" if last is None else f"that last longer than {last:.3g} s"
     return (
-        f" These logs hold too few looks to tell when outages {unseen} end, so no schedule can be called the best: this one is "
+        f"These logs hold too few looks to tell when outages {unseen} end, so no schedule can be called the best: this one is "
         f"chosen to be the least wrong. Whenever they end, it costs at most {100 * group.guarded.worst_regret_ratio:.0f} % more, downtime and "
         "attempts together, than the schedule one would choose knowing it."
     )
-
-
-def _ordinal(number: int) -> str:
-    return {1: "first", 2: "second", 3: "third"}.get(number, f"{number}th")
 
 
 def _unknown(group: GroupTuning) -> list[Row]:
@@ -160,43 +141,37 @@ def _listed(words: list[str]) -> str:
 
 def summary_advice(groups: Iterable[tuple[str, GroupTuning | None]]) -> list[Row]:
     """Return the decision in one paragraph: which groups to change and what it gains, which to leave, which need more logs."""
-    change, keep, few = [], [], []
+    named: dict[str, list[str]] = {}
     for name, group in groups:
-        cost = None if group is None or group.estimate.outage_count < MIN_OUTAGES else group.cost_gain
-        if group is None or group.estimate.outage_count < MIN_OUTAGES:
-            few.append(name)
-        elif cost is not None and cost.ci_high < 0:
-            change.append(f"{name} ({_gained(group)})")
-        elif cost is not None:
-            keep.append(name)
-    words = []
-    if change:
-        words.append(f"Change the schedule on {_listed(change)}; the configuration to paste is below.")
-    if keep:
-        lead = "On" if change else "Change nothing yet: on"
-        words.append(f"{lead} {_listed(keep)} no gain is certain: keep what is in place until more is logged.")
-    if few:
-        words.append(f"Too few outages to tell on {_listed(few)}.")
-    return [row({}, "summary", "", " ".join(words), is_general=True)] if words else []
+        decision = decided(group)
+        words = f"{name} ({_gained(group)})" if group is not None and decision == "change" else name
+        named.setdefault(decision, []).append(words)
+    leads = {
+        "change": "Change the schedule on {}.",
+        "none": "No retry is worth its price on {}.",
+        "keep": "Keep what is in place on {}: the best schedule found costs more.",
+        "open": "Keep what is in place for now on {}: no gain is certain.",
+        "few": "Too few outages to tell on {}.",
+    }
+    words = " ".join(lead.format(_listed(named[decision])) for decision, lead in leads.items() if decision in named)
+    return [row({}, "summary", "", words, is_general=True)] if words else []
 
 
 def _gained(group: GroupTuning) -> str:
     """Return what the recommended schedule changes, in mean downtime and attempts."""
     of = {figure.name: figure for figure in group.gains}
     parts = []
-    for name, words in (("downtime_mean_s", "s of mean downtime"), ("attempt_count_mean", "attempts an outage")):
+    for name, words, unit in (
+        ("downtime_mean_s", "mean downtime", " s"),
+        ("attempt_count_mean", "attempts an outage", ""),
+    ):
         figure = of[name]
-        is_bound = figure.status == "bound"
-        low, high = (figure.bound_low, figure.bound_high) if is_bound else (figure.ci_low, figure.ci_high)
-        value = f"between {_change(low)} and {_change(high)}" if is_bound else _change(figure.value)
-        less, more = sorted((low, high), key=abs)
-        span = f"{abs(less):.2g} to {_change(more)}" if less * more >= 0 else f"{_change(low)} to {_change(high)}"
-        parts.append(f"{value} {words}" + ("" if is_bound else f", 95 % interval {span}"))
+        if figure.status == "bound":
+            parts.append(f"{words} {difference_words(figure.bound_low, figure.bound_high, unit)}")
+        else:
+            change = change_words(figure.value, unit)
+            parts.append(f"{words} {change}, 95 % interval {difference_words(figure.ci_low, figure.ci_high, unit)}")
     return "; ".join(parts)
-
-
-def _change(value: float) -> str:
-    return f"{abs(value):.2g} {'less' if value < 0 else 'more'}"
 
 
 def experiment_advice(group: GroupTuning, outages: Outages, weeks: float | None) -> list[Row]:

@@ -104,8 +104,7 @@ def differences(
         name = one.name
         bound = one.bound_low - other.bound_high, one.bound_high - other.bound_low
         status = next(s for s in ("bound", "assumed", "identified") if s in (one.status, other.status))
-        parts = [part.strip() for text in (one.assumption, other.assumption) for part in text.split(";")]
-        assumption = "; ".join(dict.fromkeys(part for part in parts if part))
+        assumption = together(one, other)
         if status == "bound":
             found.append(Figure(name, np.nan, *_apart(one, other), *bound, status, assumption, ()))
             continue
@@ -129,13 +128,19 @@ def cost_difference(
     bound = down.bound_low + price_s * tries.bound_low, down.bound_high + price_s * tries.bound_high
     if "bound" in (down.status, tries.status):
         ends = down.ci_low + price_s * tries.ci_low, down.ci_high + price_s * tries.ci_high
-        return Figure("cost_s", np.nan, *ends, *bound, "bound", down.assumption or tries.assumption, ())
+        return Figure("cost_s", np.nan, *ends, *bound, "bound", together(down, tries), ())
     first, second = (deviations(ReplayTable(response, estimate.rows.count), estimate) for response in (ours, theirs))
     moved = [one["downtime_mean_s"] + price_s * one["attempt_count_mean"] for one in (first, second)]
     half = Z95 * float(np.sqrt(np.mean((moved[0] - moved[1]) ** 2)))
     value = down.value + price_s * tries.value
     status = "assumed" if "assumed" in (down.status, tries.status) else "identified"
-    return Figure("cost_s", value, value - half, value + half, *bound, status, down.assumption or tries.assumption, ())
+    return Figure("cost_s", value, value - half, value + half, *bound, status, together(down, tries), ())
+
+
+def together(one: Figure, other: Figure) -> str:
+    """Return all that two figures take for granted, separated by semicolons."""
+    parts = [part.strip() for text in (one.assumption, other.assumption) for part in text.split(";")]
+    return "; ".join(dict.fromkeys(part for part in parts if part))
 
 
 def _apart(one: Figure, other: Figure) -> tuple[float, float]:

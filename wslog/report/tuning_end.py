@@ -7,11 +7,10 @@ from wslog.charts.tuning_words import (
     STATUS_DEFINITIONS,
     STATUS_WORDS,
     Key,
-    groups,
 )
 from wslog.policy.tuning import Tuning
 from wslog.report.blocks import Block, Section, note, shown, text
-from wslog.report.tuning_sections import advice_key, advice_of
+from wslog.report.tuning_sections import advice_key, advice_of, in_decided_order
 
 
 def observed_section(tuning: Tuning) -> Section:
@@ -26,21 +25,28 @@ def observed_section(tuning: Tuning) -> Section:
 
 
 def snippets_section(tuning: Tuning) -> Section | None:
-    """The recommended schedules as settings and as configuration."""
+    """The schedules as settings and as configuration: those to put in place first, the others folded to one block."""
     section = Section("config", "Put it in place")
-    told = [
-        {words for _, words in advice_of(tuning, "setting", group.key)} for group in groups(tuning.policies, tuning.by)
-    ]
+    shown_groups = in_decided_order(tuning)
+    told = [{words for _, words in advice_of(tuning, "setting", group.key)} for group, _ in shown_groups]
     told = [words for words in told if words]
     common = set.intersection(*told) if len(told) > 1 else set()
     in_order_told = dict.fromkeys(words for _, words in advice_of(tuning, "setting") if words in common)
     if common:
         section.blocks.append(Block("list", items=tuple(("", words) for words in in_order_told)))
-    for group in groups(tuning.policies, tuning.by):
+    for group, decision in shown_groups:
         code = _snippets(tuning, group.key)
-        settings = [words for _, words in advice_of(tuning, "setting", group.key)]
-        if code and tuning.by:
+        if not code:
+            continue
+        if tuning.by:
             section.blocks.append(Block("heading", text=group.label))
+        if decision != "change":
+            section.blocks += [
+                note("No gain is certain: the best schedule found, for those who want to try it."),
+                _folded(code),
+            ]
+            continue
+        settings = [words for _, words in advice_of(tuning, "setting", group.key)]
         section.blocks += [text(words) for words in settings if words not in common]
         section.blocks += code
         basis = " ".join(words for _, words in advice_of(tuning, "basis", group.key))
@@ -57,6 +63,12 @@ def _snippets(tuning: Tuning, key: Key) -> list[Block]:
             title, _, limits = str(row["title"]).partition(": ")
             found.append(Block("code", text=lines, summary=shown(title, 100), alt=shown(limits, 600)))
     return found
+
+
+def _folded(code: list[Block]) -> Block:
+    """Return configurations as one block, each under its library and what that cannot do."""
+    parts = ["\n".join([f"// {one.summary}", *([f"// {one.alt}"] if one.alt else []), one.text]) for one in code]
+    return Block("code", text="\n\n".join(parts), summary=", ".join(one.summary for one in code))
 
 
 def unknown_section(tuning: Tuning) -> Section:

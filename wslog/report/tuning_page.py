@@ -14,6 +14,7 @@ from wslog.report import tuning_end as end
 from wslog.report import tuning_sections as parts
 from wslog.report.blocks import shown
 from wslog.report.page import replace_file, writable
+from wslog.report.tuning_decision import decisions, titles
 from wslog.version import __version__
 
 
@@ -43,11 +44,11 @@ def render_tuning(tuning: Tuning) -> tuple[str, dict[str, bytes]]:
     """Return the page, and its charts as name to PNG."""
     known = parts.Assumptions()
     gallery = parts.Gallery()
-    cards = parts.cards(tuning, known)
     # what to paste comes right after the decision, the long table after the charts
-    compared = parts.policies_section(tuning, known)
+    decided = decisions(tuning, known)
+    figures, compared = parts.figures_section(tuning, known), parts.policies_section(tuning, known)
     sections = [section for section in (end.snippets_section(tuning),) if section is not None]
-    sections += [*parts.chart_sections(tuning, gallery), compared]
+    sections += [figures, *parts.chart_sections(tuning, gallery), compared]
     sections += [end.observed_section(tuning), end.unknown_section(tuning), end.limits_section(tuning)]
     sections.append(end.definitions_section())
     environment = Environment(
@@ -58,15 +59,17 @@ def render_tuning(tuning: Tuning) -> tuple[str, dict[str, bytes]]:
         lstrip_blocks=True,
     )
     page = environment.get_template("tuning.html.jinja").render(
-        title="The reconnect policy",
+        title="The reconnect policy: what to change",
         when=_about(tuning),
         lead="",
         banners=_banners(tuning),
         summary=" ".join(words for _, words in parts.advice_of(tuning, "summary")),
-        cards=cards,
-        legend=parts.legend() if cards else (),
+        decisions=decided,
+        bought=titles(tuning),
+        legend=parts.legend(),
+        assumptions=known.items(),
         tiles=(),
-        sections=sections if cards else sections[-2:],
+        sections=sections if decided else sections[-2:],
         version=__version__,
     )
     return page, gallery.charts
@@ -83,7 +86,7 @@ def _about(tuning: Tuning) -> str:
 
 
 def _banners(tuning: Tuning) -> list[str]:
-    """Warnings about all outages; those of a group stand on its card."""
+    """Warnings about all outages; those of a group stand beside its decision."""
     if not len(tuning.policies):
         return ["No outage of a client in this lake: client logs are needed to estimate what a policy does."]
     rows = tuning.advice.to_dict("records")

@@ -1,4 +1,4 @@
-"""The parts of the policy page: cards at the top, then tables, charts, code and limits."""
+"""The parts of the policy page below the decision: tables, charts, code and limits."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from wslog.charts.tuning_words import (
     STATUS_DEFINITIONS,
     STATUS_WORDS,
     Estimate,
+    Group,
     Key,
     difference_text,
     estimates,
@@ -35,7 +36,7 @@ from wslog.charts.words import duration, plural
 from wslog.policy.tuning import Tuning
 from wslog.report.blocks import Block, Cell, Section, note, shown, table, text
 
-CARD_FIGURES = (
+SHOWN_FIGURES = (
     "downtime_mean_s",
     "service_downtime_mean_s",
     "downtime_p50_s",
@@ -43,8 +44,8 @@ CARD_FIGURES = (
     "recovery_ratio",
     "attempt_count_mean",
 )
-MAX_CARDS = 12
-MAX_OPEN = 16
+MAX_TABLES = 12
+MAX_OPEN = 10
 
 
 @dataclass
@@ -59,22 +60,13 @@ class Assumptions:
         numbers = sorted({self.numbers.setdefault(part, len(self.numbers) + 1) for part in parts})
         return " ".join(f"A{number}" for number in numbers)
 
-
-@dataclass(frozen=True)
-class Card:
-    """What to do about one group, with what it gains."""
-
-    name: str
-    n: str
-    verdict: str
-    is_change: bool
-    words: tuple[str, ...]
-    warnings: tuple[tuple[str, str], ...]
-    table: Block | None
+    def items(self) -> tuple[tuple[str, str], ...]:
+        """Return number and words of each."""
+        return tuple((f"A{number}", shown(words, 600)) for words, number in self.numbers.items())
 
 
 def estimate_cell(found: Estimate | None, known: Assumptions, reach: tuple[float, float] | None = None) -> Cell:
-    """Return a figure as a cell: value, badge, interval, and its bar on the scale ``reach`` of the column."""
+    """Return a figure as a cell: value, badge, interval; with the scale of a column of many, ``reach``, a bar and a short badge."""
     if found is None:
         return Cell("not estimated", is_quiet=True)
     if not found.is_ok:
@@ -82,6 +74,8 @@ def estimate_cell(found: Estimate | None, known: Assumptions, reach: tuple[float
     word = status_word(found)
     is_assumed = word == STATUS_WORDS["assumed"]
     badge = f"{word} {known.name(found.assumption)}".strip() if is_assumed else word
+    if reach is not None:
+        badge = known.name(found.assumption) or "A" if is_assumed else word[0]
     ends, dot = (None, None) if reach is None else _on_scale(found, reach)
     return Cell(
         value_text(found),
@@ -142,50 +136,57 @@ def advice_key(row: Mapping[Hashable, object], by: Sequence[str]) -> Key | None:
     return None if row["is_general"] else key_of([row[name] for name in by])
 
 
-# --- the top ---
+def in_decided_order(tuning: Tuning) -> list[tuple[Group, str]]:
+    """Return the groups of the policies with what was decided, in the order of the decisions."""
+    rows = tuning.decisions.to_dict("records")
+    decided = {key_of([row[name] for name in tuning.by]): str(row["decision"]) for row in rows}
+    places = list(decided)
+    found = [(group, decided.get(group.key, "few")) for group in groups(tuning.policies, tuning.by)]
+    return sorted(found, key=lambda one: places.index(one[0].key) if one[0].key in decided else len(places))
 
 
-def cards(tuning: Tuning, known: Assumptions) -> list[Card]:
-    """One card a group, the largest first: what to do, why, how sure."""
-    found = []
-    for group in groups(tuning.policies, tuning.by)[:MAX_CARDS]:
+# --- the figures ---
+
+
+def figures_section(tuning: Tuning, known: Assumptions) -> Section:
+    """All that a decision rests on: the policy in place beside the best schedule found, a table a group, what to change first."""
+    section = Section("figures", "The figures, network by network" if tuning.by else "The figures")
+    for group, _ in in_decided_order(tuning)[:MAX_TABLES]:
         rows = estimates(group.rows, tuning.by)
-        change = advice_of(tuning, "change", group.key)
         gains = group_rows(tuning.gains, tuning.by, group.key)
-        gain = [] if gains is None else estimates(gains, tuning.by)
-        is_change = bool(change) and change[0][0].startswith("Change")
         first = group.rows.iloc[0]
-        found.append(
-            Card(
-                group.label,
-                f"{plural(int(first['outage_count']), 'outage')} in {plural(int(first['session_count']), 'session')}",
-                change[0][0] if change else "No recommendation",
-                is_change,
-                tuple(words for _, words in change),
-                tuple(advice_of(tuning, "warning", group.key)),
-                _card_table(rows, gain, known) if any(row.is_ok for row in rows) else None,
-            )
+        size = f"{plural(int(first['outage_count']), 'outage')} in {plural(int(first['session_count']), 'session')}"
+        change = advice_of(tuning, "change", group.key)
+        section.blocks.append(
+            Block("heading", text=f"{group.label}: {change[0][0] if change else 'No recommendation'}")
         )
-    return found
+        section.blocks.append(note(f"{size[0].upper()}{size[1:]}."))
+        section.blocks += [text(words) for _, words in advice_of(tuning, "caution", group.key)]
+        if any(row.is_ok for row in rows):
+            section.blocks.append(_now_and_then(rows, [] if gains is None else estimates(gains, tuning.by), known))
+        else:
+            section.blocks += [text(words) for _, words in change]
+    return section
 
 
-def _card_table(rows: list[Estimate], gain: list[Estimate], known: Assumptions) -> Block:
+def _now_and_then(rows: list[Estimate], gain: list[Estimate], known: Assumptions) -> Block:
     of_role = {(row.role, row.figure): row for row in rows}
     differences = {row.figure: row for row in gain}
     lines = []
-    for figure in CARD_FIGURES:
+    for figure in SHOWN_FIGURES:
         now, then = of_role.get(("current", figure)), of_role.get(("recommended", figure))
         if now is None and then is None:
             continue
         cells = [Cell(FIGURES[figure].title), estimate_cell(now, known)]
         if gain:
-            cells += [estimate_cell(then, known), _difference_cell(differences.get(figure), known)]
+            cells += [estimate_cell(then, known), difference_cell(differences.get(figure), known)]
         lines.append(tuple(cells))
-    head = ("", "In place now", "Recommended", "Difference") if gain else ("", "In place now")
+    head = ("", "In place now", "Best schedule found", "Difference") if gain else ("", "In place now")
     return table(head, lines)
 
 
-def _difference_cell(found: Estimate | None, known: Assumptions) -> Cell:
+def difference_cell(found: Estimate | None, known: Assumptions) -> Cell:
+    """Return what one policy gains on another as a cell; empty where nothing is known."""
     if found is None or not found.is_ok:
         return Cell("")
     cell = estimate_cell(found, known)
@@ -207,8 +208,9 @@ def policies_section(tuning: Tuning, known: Assumptions) -> Section:
     section.blocks.append(
         text(
             f"Each policy is replayed on the outages of these logs, followed for {duration(tuning.horizon_s)}. Below a value its "
-            "95\u00a0% interval; the bar shows it on the scale of the column (seconds and attempts logarithmic), hatched where only "
-            "bounds are known."
+            "95\u00a0% interval; the bar shows it on the scale of the column (seconds and attempts logarithmic). I: identified; A1 and "
+            "so on: assumed, with the assumption of that number; B: bound, and the bar is hatched. Presets: the cheapest first, downtime "
+            f"plus {duration(tuning.price_s)} for each attempt, bounds by their middle."
         )
     )
     for place, group in enumerate(groups(tuning.policies, tuning.by)):
@@ -216,7 +218,7 @@ def policies_section(tuning: Tuning, known: Assumptions) -> Section:
         rows = estimates(group.rows, tuning.by)
         if tuning.by and place == 0:
             section.blocks.append(Block("heading", text=name))
-        lines, head = _policy_lines(rows, known)
+        lines, head = _policy_lines(rows, known, tuning.price_s)
         if place:
             section.blocks.append(table(head, lines, summary=f"{name}, {len(lines)} policies"))
             continue
@@ -224,16 +226,17 @@ def policies_section(tuning: Tuning, known: Assumptions) -> Section:
         if len(lines) > MAX_OPEN:
             section.blocks.append(table(head, lines[MAX_OPEN:], summary=f"{len(lines) - MAX_OPEN} more policies"))
     if known.numbers:
-        items = tuple((f"A{number}", shown(words, 600)) for words, number in known.numbers.items())
-        section.blocks += [Block("heading", text="Assumptions"), Block("terms", items=items)]
+        section.blocks += [Block("heading", text="Assumptions"), Block("terms", items=known.items())]
     return section
 
 
-def _policy_lines(rows: list[Estimate], known: Assumptions) -> tuple[list[tuple[Cell, ...]], tuple[str, ...]]:
+def _policy_lines(
+    rows: list[Estimate], known: Assumptions, price_s: float
+) -> tuple[list[tuple[Cell, ...]], tuple[str, ...]]:
     figures = [name for name in FIGURES if _has_anything(rows, name)]
     scales = {name: _reach(rows, name) for name in figures}
     lines = []
-    for policy, found in in_order(rows):
+    for policy, found in in_order(rows, price_s):
         role = next(iter(found.values())).role
         words = ROLE_WORDS.get(role, "")
         first = Cell(shown(policy, 60), note=words if words != policy else "")
@@ -249,17 +252,29 @@ def _has_anything(rows: list[Estimate], figure: str) -> bool:
     return any((row.value or row.bound_high or 0.0) > 0 for row in mine)
 
 
-def in_order(rows: list[Estimate]) -> list[tuple[str, dict[str, Estimate]]]:
-    """Return the policies of one group with their figures: by role, presets in the order of the frame."""
+def in_order(rows: list[Estimate], price_s: float) -> list[tuple[str, dict[str, Estimate]]]:
+    """Return the policies of one group with their figures: by role, presets by cost, bounds counted by their middle."""
     by_policy: dict[str, dict[str, Estimate]] = {}
     for row in rows:
         by_policy.setdefault(row.policy, {})[row.figure] = row
 
-    def rank(item: tuple[str, dict[str, Estimate]]) -> int:
-        role = next(iter(item[1].values())).role
-        return ROLES.index(role) if role in ROLES else len(ROLES)
+    def rank(item: tuple[str, dict[str, Estimate]]) -> tuple[int, float]:
+        found = item[1]
+        role = next(iter(found.values())).role
+        if role != "preset":
+            return (ROLES.index(role) if role in ROLES else len(ROLES), 0.0)
+        middles = [_middle(found.get(name)) for name in ("downtime_mean_s", "attempt_count_mean")]
+        return ROLES.index(role), math.inf if None in middles else middles[0] + price_s * middles[1]  # type: ignore[operator]
 
     return sorted(by_policy.items(), key=rank)
+
+
+def _middle(found: Estimate | None) -> float | None:
+    if found is None or not found.is_ok:
+        return None
+    if found.is_bound and found.bound_low is not None and found.bound_high is not None:
+        return (found.bound_low + found.bound_high) / 2
+    return found.value
 
 
 @dataclass
@@ -328,6 +343,7 @@ def _herd_section(tuning: Tuning, gallery: Gallery) -> Section:
             f"{plural(int(first['client_count']), 'client')} dropped at the same moment, as a deploy or a restart does.",
         )
     )
+    section.blocks += [text(words) for _, words in advice_of(tuning, "herd")]
     lines = [
         (Cell(shown(row["policy"], 60)), *(_herd_cell(row, column) for column in HERD_FIGURES))
         for row in tuning.herds.to_dict("records")
