@@ -371,7 +371,7 @@ BANNED = {
 }  # fmt: skip
 FUNCTIONS = {
     "BIT_OR", "CAST", "CHR", "COALESCE", "COUNT", "DATE_TRUNC", "FIRST_VALUE", "GREATEST", "LAG", "LEAD", "LEAST", "LPAD", "MAX", "MAX_BY",
-    "MIN", "MIN_BY", "PERCENTILE_CONT", "ROUND", "ROW_NUMBER", "SQRT", "SUBSTRING", "SUM", "TIMESTAMP_MICROS", "UNIX_MICROS", "WEEKOFYEAR", "YEAR",
+    "MIN", "MIN_BY", "PERCENTILE_CONT", "ROUND", "ROW_NUMBER", "DENSE_RANK", "SQRT", "SUBSTRING", "SUM", "TIMESTAMP_MICROS", "UNIX_MICROS", "WEEKOFYEAR", "YEAR",
 }  # fmt: skip
 """Functions that were seen to do the same on both engines; tests/test_spark.py compares them."""
 

@@ -165,6 +165,23 @@ def test_the_join_in_arrow_is_that_of_the_sql_file(tmp_path: Path) -> None:
     assert found.to_pylist() == expected.to_pylist()
 
 
+def test_a_client_has_one_number_in_every_block_and_no_session_has_it(tmp_path: Path) -> None:
+    rows = [
+        {**e, "session_id": f"s{i}", "client_id": f"c{i % 5}" if i % 7 else None}
+        for i in range(40)
+        for e in opened(i, i + 9)
+    ]
+    pq.write_table(event_table(rows), tmp_path / "events.parquet")
+    tables = list(gather(FileEvents([tmp_path / "events.parquet"]), facts(rows_of(rows)), at_once=20))
+    assert len(tables) > 2
+    told = pa.concat_tables(tables).select(["client_id", "client_number", "session_number"]).to_pylist()
+    assert len({(row["client_id"], row["client_number"]) for row in told}) == 6
+    assert len({row["client_number"] for row in told}) == 6
+    for row in told:
+        assert (row["client_id"] is None) == (row["client_number"] is None)
+        assert row["client_number"] is None or row["client_number"] >= 2**62 > row["session_number"]
+
+
 def test_no_events_and_no_files() -> None:
     origins = facts([])
     empty = pa.table({"source_id": pa.array([], pa.string())})

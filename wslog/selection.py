@@ -221,18 +221,16 @@ def group_sql(by: Sequence[str], is_by_client: bool = False) -> dict[str, str]:
     -------
     dict of str to str
         ``by``, ``by_of_l``: the names that :func:`select_sql` gave the grouping columns; ``by_same``: rows ``l`` and ``r`` are of
-        one group; ``cluster_select``: the select list of the cluster, ``cluster``: its names.
+        one group; ``cluster_select``: the select list of the cluster, ``cluster``: its name.
     """
     names = [SQL_NAMES.get(name, name) for name in by]
-    of_client = (
-        "CASE WHEN client_id IS NULL THEN cluster_number ELSE 0 END AS cluster_number, client_id AS cluster_client, "
-    )
+    of_client = "COALESCE(client_number, cluster_number) AS cluster_number, "
     return {
         "by": "".join(f"{name}, " for name in names),
         "by_of_l": "".join(f"l.{name}, " for name in names),
         "by_same": "".join(f"l.{name} IS NOT DISTINCT FROM r.{name} AND " for name in names),
-        "cluster_select": of_client if is_by_client else "cluster_number, cluster_client, ",
-        "cluster": "cluster_number, cluster_client, ",
+        "cluster_select": of_client if is_by_client else "cluster_number, ",
+        "cluster": "cluster_number, ",
     }
 
 

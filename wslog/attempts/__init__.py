@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wslog.attempts.columns import Steps, optional
+from wslog.attempts.columns import Steps, client_numbers, optional
 from wslog.attempts.islands import number_attempts
 from wslog.attempts.reading import Events, FileEvents, Ints, TableEvents, places, whole
 from wslog.attempts.spans import describe_spans
@@ -53,7 +53,7 @@ def gather(events: Events, origins: pa.Table, at_once: int = AT_ONCE) -> Iterato
     ------
     pyarrow.Table
         One row per connection attempt, as one side saw it: the columns that ``sql/verdicts.sql`` and ``sql/attempt_rows.sql``
-        read. Words of closed lists are their places in the lists, from 1. Of columns that several events may fill, numbers are
+        read. Words of closed lists are their places in the lists, from 1; client_number tells clients apart on every machine. Of columns that several events may fill, numbers are
         the largest and texts the first, in order of time; null where no event of the attempt says anything.
 
     Raises
@@ -69,6 +69,7 @@ def gather(events: Events, origins: pa.Table, at_once: int = AT_ONCE) -> Iterato
         table, steps.rows = _taken(events, _READ, steps.rows)
         columns |= {name: steps.first_said(table[name]) for name in _FIRST}
         columns |= {name: steps.largest(table[name]) for name in _LARGEST}
+        columns["client_number"] = client_numbers(columns["client_id"])
         columns |= _who(table, steps, columns, labels) | _end(table, steps, columns.pop("carried_retry"))
         yield pa.table(columns | _clients(events, block, at[steps.first_at], columns))
 

@@ -48,7 +48,7 @@ def curves_of(rows: pa.Table, keys: Sequence[str], metrics: dict[str, float]) ->
     Parameters
     ----------
     rows : pyarrow.Table
-        One row per time: ``keys``, ``duration_s``, ``is_event``, ``cluster_number``, ``cluster_client``, ``sample_weight``.
+        One row per time: ``keys``, ``duration_s``, ``is_event``, ``cluster_number``, ``sample_weight``.
     keys : sequence of str
     metrics : dict
         Name of the metric and its probability.
@@ -59,7 +59,7 @@ def curves_of(rows: pa.Table, keys: Sequence[str], metrics: dict[str, float]) ->
         By the values of ``keys`` (null: None) and the metric's name.
     """
     seconds, events, weights = (_floats(rows, name) for name in ("duration_s", "is_event", "sample_weight"))
-    clusters = _clusters(rows)
+    clusters = rows.column("cluster_number").to_numpy()
     found: dict[tuple[Any, ...], Estimate] = {}
     for names, places in _groups(rows, keys):
         known = places[~np.isnan(seconds[places])]
@@ -78,15 +78,6 @@ def _floats(rows: pa.Table, name: str) -> npt.NDArray[np.float64]:
     """Return a column; null is NaN."""
     values: npt.NDArray[np.float64] = rows.column(name).cast("float64").to_numpy()
     return values
-
-
-def _clusters(rows: pa.Table) -> npt.NDArray[np.int64]:
-    """Return one number per cluster: the cluster's own, or the place of its client in the order of their appearance."""
-    numbers = rows.column("cluster_number").fill_null(0).to_numpy()
-    clients = rows.column("cluster_client").combine_chunks().dictionary_encode().indices.fill_null(-1).to_numpy()
-    # numbers of clusters are those of rows, which begin at 10^13
-    whole: npt.NDArray[np.int64] = np.where(clients < 0, numbers, clients)
-    return whole
 
 
 def _groups(rows: pa.Table, keys: Sequence[str]) -> list[tuple[tuple[Any, ...], npt.NDArray[np.int64]]]:

@@ -5,7 +5,7 @@ SELECT v.row_key, g.side_word, g.format, g.source_id, g.source_label, g.has_sess
        v.handshake_ms, v.lifetime_s, g.http_status, g.close_code, g.source_word, g.close_reason, g.was_clean, g.ended_word, g.error_word,
        g.error_text, v.outcome, v.rule_number, v.is_left_censored, g.sent_count, g.received_count, g.sent_bytes, g.buffered_bytes,
        g.longest_inbound_silence_ms, g.network_word, g.network_class, g.effective_word, g.rtt_ms, g.asn, g.as_org, g.browser,
-       g.browser_version, g.os, g.client_id, g.client_prefix, g.sample_weight, g.session_number, g.has_later, v.started_us, v.opened_us,
+       g.browser_version, g.os, g.client_id, g.client_number, g.client_prefix, g.sample_weight, g.session_number, g.has_later, v.started_us, v.opened_us,
        v.ended_us, g.session_last_us, v.connected_s, g.end_network, g.last_network, g.retry_count, g.fallback_count, g.first_fallback_us,
        g.last_fallback_us, g.poll_ok_us, g.poll_failed_us
 FROM gathered AS g

@@ -29,6 +29,6 @@ SELECT source_id || ':' || {row_line} AS attempt_id,
        rtt_ms, asn, as_org, browser, browser_version, os, client_id, client_prefix, sample_weight,
        -- for the later stages; not part of the table
        COALESCE(session_key, client_id, source_id || ':' || CAST(row_key AS STRING)) AS cluster_key, row_key,
-       session_number, has_later, network_word, started_us, opened_us, ended_us, session_last_us, connected_s,
+       session_number, client_number, has_later, network_word, started_us, opened_us, ended_us, session_last_us, connected_s,
        end_network, last_network, retry_count, fallback_count, first_fallback_us, last_fallback_us, poll_ok_us, poll_failed_us
 FROM worded

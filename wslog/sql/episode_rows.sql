@@ -95,7 +95,7 @@ WITH made AS (
 )
 SELECT c.episode_key, c.trigger_word, c.end_code, c.started_us, c.ended_us, c.served_us, c.fallback_us, c.poll_failed_us, c.row_count,
        c.failed_count, c.short_open_count, c.recovered_retry_number, COALESCE(c.least_network <> c.most_network, FALSE) AS is_network_changed,
-       h.herd_second, a.side, a.format, a.source_id, a.source_label, COALESCE(t.cluster_number, a.session_number) AS cluster_number, a.session_number, a.session_key, a.session_id IS NOT NULL AS has_session_id,
+       h.herd_second, a.side, a.format, a.source_id, a.source_label, COALESCE(t.cluster_number, a.session_number) AS cluster_number, a.client_number, a.session_number, a.session_key, a.session_id IS NOT NULL AS has_session_id,
        a.outcome AS trigger_outcome, a.close_code AS trigger_close_code, a.network_word, a.network_class, a.effective_type, a.rtt_ms,
        a.asn, a.as_org, a.browser, a.browser_version, a.os, a.client_id, a.client_prefix, a.sample_weight, a.url_host, a.url_path
 FROM clocked AS c

@@ -19,6 +19,6 @@ SELECT source_id || ':' || {episode_line} AS episode_id, side, format, source_id
                          WHEN 6 THEN 'other' ELSE 'unknown' END AS network_type,
        network_class, effective_type, rtt_ms, asn, as_org, browser, browser_version, os, client_id, client_prefix, sample_weight, url_host, url_path,
        -- for the metrics; not part of the table
-       episode_key, session_number, session_key AS cluster_key, cluster_number, CAST(NULL AS STRING) AS cluster_client, row_count, started_us, ended_us,
+       episode_key, session_number, session_key AS cluster_key, cluster_number, client_number, row_count, started_us, ended_us,
        CASE WHEN started_us IS NULL OR ended_us IS NULL THEN NULL ELSE GREATEST(ended_us - started_us, 0) / 1e6 END AS observed_s
 FROM episode_rows

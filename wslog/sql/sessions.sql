@@ -10,13 +10,16 @@ SELECT a.side, a.format, COALESCE(a.source_label, f.source_label) AS source_labe
        COALESCE(a.client_prefix, f.client_prefix) AS client_prefix, COALESCE(a.sample_weight, f.sample_weight) AS sample_weight,
        f.session_key IS NOT NULL AS has_fallback,
        -- for the metrics; not part of what may be asked for
-       a.cluster_number, a.cluster_client, COALESCE(a.client_id, f.client_id) AS client_id, f.fallback_kind
+       a.cluster_number, a.client_number, COALESCE(a.client_id, f.client_id) AS client_id, f.fallback_kind
 FROM clustered AS a
 LEFT JOIN fallbacks AS f ON f.session_number = a.session_number
 WHERE a.session_key IS NOT NULL AND a.session_order = 1
 UNION ALL
 SELECT side, format, source_label, session_key, fell_back_at AS started_at, unix_micros(fell_back_at) AS started_us, url_host, url_path,
        COALESCE(network_type, 'unknown') AS network_type, network_class, effective_type, asn, as_org, browser, browser_version, os,
-       client_prefix, sample_weight, TRUE AS has_fallback, CAST(NULL AS BIGINT) AS cluster_number, session_key AS cluster_client, client_id, fallback_kind
+       client_prefix, sample_weight, TRUE AS has_fallback, -DENSE_RANK() OVER (ORDER BY session_key) AS cluster_number,
+       -- one client, but another than those of attempts
+       CASE WHEN client_id IS NOT NULL THEN -1000000000000 - DENSE_RANK() OVER (ORDER BY client_id) END AS client_number,
+       client_id, fallback_kind
 FROM fallbacks
 WHERE session_number IS NULL

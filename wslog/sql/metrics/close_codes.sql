@@ -24,7 +24,7 @@ WITH chosen AS (
          SUM(l.y * l.y * l.y * r.n) AS yyyn, SUM(l.y * l.y * r.n * r.n) AS yynn, SUM(l.y * r.n * r.n * r.n) AS ynnn,
          CAST(SUM(l.y_rows) AS BIGINT) AS y_rows
   FROM counted AS l
-  INNER JOIN units AS r ON {by_same}l.side = r.side AND l.cluster_number = r.cluster_number AND l.cluster_client IS NOT DISTINCT FROM r.cluster_client
+  INNER JOIN units AS r ON {by_same}l.side = r.side AND l.cluster_number = r.cluster_number
   WHERE l.is_ended
   GROUP BY {by_of_l}l.side, l.close_code, l.close_code_source
 )
