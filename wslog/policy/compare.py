@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from wslog.policy.evidence import EXCLUDED, Group, read
 from wslog.policy.figures import FIGURES, Figure, curve, figures
 from wslog.policy.model import Distribution, FloatArray, IntArray, Outages
 from wslog.policy.policies import Policy
-from wslog.policy.replay import respond
+from wslog.policy.replay import Response, respond
 
 if TYPE_CHECKING:
     from wslog.engine import Engine
@@ -55,6 +55,8 @@ class Comparison:
     groups : list of Group
     estimates : dict
         By group key, for what is computed further: :class:`~wslog.policy.estimate.Estimate`.
+    replays : dict
+        By group key and policy, the replays and figures of the policies that were to be kept.
     """
 
     by: tuple[str, ...]
@@ -64,6 +66,10 @@ class Comparison:
     curves: pd.DataFrame
     groups: list[Group]
     estimates: dict[tuple[Any, ...], Estimate]
+    replays: dict[tuple[Any, ...], dict[str, Replayed]] = field(default_factory=dict)
+
+
+Replayed = tuple[Response, list[Figure]]
 
 
 def compare(
@@ -78,6 +84,7 @@ def compare(
     kind: str = "drop",
     horizon_s: float = 600.0,
     seed: int = 0,
+    keep: Collection[str] = (),
 ) -> Comparison:
     """Estimate when outages end and replay policies on them.
 
@@ -93,6 +100,8 @@ def compare(
         Downtime is counted up to here, at most 900 s.
     seed : int
         The same seed and lake give the same numbers.
+    keep : collection of str
+        Policies whose replays are wanted further.
 
     Raises
     ------
@@ -101,15 +110,22 @@ def compare(
     if not 1.0 <= horizon_s <= 900.0:
         raise UsageError(f"horizon_s is {horizon_s}: choose 1 to 900 seconds")
     chosen, groups = read(engine, by, since, until, week, where, kind)
-    return compare_groups(chosen, groups, policies, horizon_s=horizon_s, seed=seed)
+    return compare_groups(chosen, groups, policies, horizon_s=horizon_s, seed=seed, keep=keep)
 
 
 def compare_groups(
-    by: tuple[str, ...], groups: Sequence[Group], policies: Sequence[Policy], *, horizon_s: float = 600.0, seed: int = 0
+    by: tuple[str, ...],
+    groups: Sequence[Group],
+    policies: Sequence[Policy],
+    *,
+    horizon_s: float = 600.0,
+    seed: int = 0,
+    keep: Collection[str] = (),
 ) -> Comparison:
     """Do the same for groups at hand; parameters and result are those of :func:`compare`."""
     prior = _pooled(groups, horizon_s, seed) if len(groups) > 1 else None
     estimates: dict[tuple[Any, ...], Estimate] = {}
+    replays: dict[tuple[Any, ...], dict[str, Replayed]] = {}
     parts: dict[str, list[dict[str, Any]]] = {"figures": [], "ladders": [], "ends": [], "curves": []}
     for number, group in enumerate(groups):
         keys = dict(zip(by, group.key, strict=True))
@@ -135,6 +151,8 @@ def compare_groups(
         for policy in policies:
             played = respond(policy, found.rows, found.conditions, found.weights.failure_ratio, horizon_s, seed)
             made = figures(found, played)
+            if policy.name in keep:
+                replays.setdefault(group.key, {})[policy.name] = played, made
             parts["figures"] += [keys | row | evidence for row in _records(policy.name, made)]
             parts["ladders"] += [keys | row for row in _ladder(policy.name, made)]
             back = curve(found, played, at)
@@ -144,7 +162,7 @@ def compare_groups(
             ]
     columns = {"figures": FIGURE_COLUMNS, "ladders": LADDER_COLUMNS, "ends": END_COLUMNS, "curves": CURVE_COLUMNS}
     frames = {name: pd.DataFrame(rows, columns=[*by, *columns[name]]) for name, rows in parts.items()}
-    return Comparison(by, **frames, groups=list(groups), estimates=estimates)
+    return Comparison(by, **frames, groups=list(groups), estimates=estimates, replays=replays)
 
 
 def _pooled(groups: Sequence[Group], horizon_s: float, seed: int) -> Distribution:

@@ -10,7 +10,7 @@ import numpy as np
 from wslog.policy.estimate import Estimate
 from wslog.policy.fitting import Weights
 from wslog.policy.model import FloatArray
-from wslog.policy.replay import Response, likelihood_ratio
+from wslog.policy.replay import ReplayTable, Response
 
 FIGURES = {
     "recovery_ratio": "outages after which the WebSocket was back before the horizon",
@@ -61,53 +61,6 @@ class Figure:
     ladder: tuple[Rung, ...]
 
 
-class ReplayTable:
-    """One policy's replays as row means under a chance of failure, and its downtimes in order."""
-
-    def __init__(self, response: Response, rows: int) -> None:
-        self.response, self.rows = response, rows
-        self.capped = np.minimum(response.down_s, response.horizon_s)
-        self.order = np.argsort(self.capped, kind="stable")
-        self.sorted = self.capped[self.order]
-        self.values = np.stack(
-            [
-                np.isfinite(response.down_s).astype(np.float64),
-                self.capped,
-                np.minimum(response.served_s, response.horizon_s),
-                response.attempt_count,
-                response.is_fallen.astype(np.float64),
-                response.fallback_s,
-            ]
-        )
-        self._ratio: dict[float, FloatArray] = {}
-        self._means: dict[float, FloatArray] = {}
-
-    def ratio(self, failure_ratio: float) -> FloatArray:
-        """Return (n,) weights of the replays under a chance of failure; they sum to 1 in each row."""
-        if failure_ratio not in self._ratio:
-            lr = likelihood_ratio(self.response, failure_ratio)
-            total = np.bincount(self.response.row, lr, self.rows)
-            self._ratio[failure_ratio] = lr / total[self.response.row]
-        return self._ratio[failure_ratio]
-
-    def means(self, failure_ratio: float) -> FloatArray:
-        """Return (values, rows) means of each row's replays."""
-        if failure_ratio not in self._means:
-            self._means[failure_ratio] = self.means_of(self.values, failure_ratio)
-        return self._means[failure_ratio]
-
-    def means_of(self, values: FloatArray, failure_ratio: float) -> FloatArray:
-        """Return the (values, rows) means of other (values, n) arrays."""
-        share = self.ratio(failure_ratio)
-        return np.stack([np.bincount(self.response.row, v * share, self.rows) for v in values])
-
-    def quantile(self, weight: FloatArray, failure_ratio: float, level: float) -> float:
-        """Return the quantile of the downtime under row weights."""
-        mass = (self.ratio(failure_ratio) * weight[self.response.row])[self.order]
-        at = int(np.searchsorted(np.cumsum(mass), min(max(level, 0.0), 1.0) * mass.sum() * (1 - 1e-12)))
-        return float(self.sorted[min(at, len(self.sorted) - 1)])
-
-
 def figures(estimate: Estimate, response: Response) -> list[Figure]:
     """Return the figures of one policy in outages like the estimated ones.
 
@@ -117,7 +70,7 @@ def figures(estimate: Estimate, response: Response) -> list[Figure]:
     response : Response
         The policy's replays on ``estimate.rows``.
     """
-    table = ReplayTable(response, estimate.rows.count)
+    table = response.table
     base = estimate.weights
     points = _points(table, base, estimate)
     ladder = {rung: [_points(table, w, estimate) for w in sides] for rung, sides in estimate.ladder.items()}
@@ -128,17 +81,26 @@ def figures(estimate: Estimate, response: Response) -> list[Figure]:
 
 def curve(estimate: Estimate, response: Response, at_s: FloatArray) -> FloatArray:
     """Return P(the WebSocket is back by each time), as estimated."""
-    table = ReplayTable(response, estimate.rows.count)
-    mass = table.ratio(estimate.weights.failure_ratio) * estimate.weights.row[response.row]
-    below = np.concatenate(([0.0], np.cumsum(mass[table.order])))
+    table = response.table
+    mass = table.mass_sorted(estimate.weights.row, estimate.weights.failure_ratio)
+    below = np.concatenate(([0.0], np.cumsum(mass)))
     finite = response.down_s[table.order]
     return np.asarray(below[np.searchsorted(finite, at_s, side="right")], np.float64)
 
 
+def means(estimate: Estimate, response: Response) -> dict[str, float]:
+    """Return :data:`MEANS` as estimated, without intervals and bounds: for curves of many policies."""
+    return _means(response.table, estimate.weights, estimate)
+
+
+def _means(table: ReplayTable, weights: Weights, estimate: Estimate) -> dict[str, float]:
+    found = table.means(weights.failure_ratio).copy()
+    found[2] = _served(found[2], weights, estimate, table.response.horizon_s)
+    return dict(zip(MEANS, (found @ weights.row).tolist(), strict=True))
+
+
 def _points(table: ReplayTable, weights: Weights, estimate: Estimate) -> dict[str, float]:
-    means = table.means(weights.failure_ratio).copy()
-    means[2] = _served(means[2], weights, estimate, table.response.horizon_s)
-    found = dict(zip(MEANS, (means @ weights.row).tolist(), strict=True))
+    found = _means(table, weights, estimate)
     for name, level in QUANTILES.items():
         found[name] = table.quantile(weights.row, weights.failure_ratio, level)
     return found
@@ -162,9 +124,12 @@ def deviations(table: ReplayTable, estimate: Estimate) -> dict[str, FloatArray]:
             for level in QUANTILES.values()
         ]
     )
-    values = np.concatenate((table.values, indicator))
-    slope = (table.means_of(values, high) - table.means_of(values, low)) @ estimate.weights.row / (high - low)
-    means = table.means_of(values, p)
+
+    def means_at(failure_ratio: float) -> FloatArray:
+        return np.concatenate((table.means(failure_ratio), table.means_of(indicator, failure_ratio)))
+
+    slope = (means_at(high) - means_at(low)) @ estimate.weights.row / (high - low)
+    means = means_at(p)
     means[2] = _served(means[2], estimate.weights, estimate, table.response.horizon_s)
     moved = estimate.replicate_rows @ means.T + estimate.replicate_failure[:, None] * slope
     return dict(zip((*MEANS, *QUANTILES), moved.T, strict=True))

@@ -8,6 +8,7 @@ compared on identical outages, and intervals cost matrix products instead of rep
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -119,6 +120,68 @@ class Response:
     chance_opened: FloatArray
     failure_ratio: float
     horizon_s: float
+
+    @cached_property
+    def table(self) -> ReplayTable:
+        """The same as means of each row and downtimes in order: what figures are weighted from, made once."""
+        return ReplayTable(self)
+
+
+class ReplayTable:
+    """One policy's replays as row means under a chance of failure, and its downtimes in order."""
+
+    def __init__(self, response: Response) -> None:
+        self.response = response
+        # every row has replays, and they stand in order
+        self.rows = int(response.row[-1]) + 1
+        self.capped = np.minimum(response.down_s, response.horizon_s)
+        self.order = np.argsort(self.capped, kind="stable")
+        self.sorted = self.capped[self.order]
+        self._row_sorted = response.row[self.order]
+        self.values = np.stack(
+            [
+                np.isfinite(response.down_s).astype(np.float64),
+                self.capped,
+                np.minimum(response.served_s, response.horizon_s),
+                response.attempt_count,
+                response.is_fallen.astype(np.float64),
+                response.fallback_s,
+            ]
+        )
+        self._ratio: dict[float, FloatArray] = {}
+        self._ratio_sorted: dict[float, FloatArray] = {}
+        self._means: dict[float, FloatArray] = {}
+
+    def ratio(self, failure_ratio: float) -> FloatArray:
+        """Return (n,) weights of the replays under a chance of failure; they sum to 1 in each row."""
+        if failure_ratio not in self._ratio:
+            lr = likelihood_ratio(self.response, failure_ratio)
+            total = np.bincount(self.response.row, lr, self.rows)
+            self._ratio[failure_ratio] = lr / total[self.response.row]
+        return self._ratio[failure_ratio]
+
+    def means(self, failure_ratio: float) -> FloatArray:
+        """Return (values, rows) means of each row's replays."""
+        if failure_ratio not in self._means:
+            self._means[failure_ratio] = self.means_of(self.values, failure_ratio)
+        return self._means[failure_ratio]
+
+    def means_of(self, values: FloatArray, failure_ratio: float) -> FloatArray:
+        """Return the (values, rows) means of other (values, n) arrays."""
+        share = self.ratio(failure_ratio)
+        return np.stack([np.bincount(self.response.row, v * share, self.rows) for v in values])
+
+    def mass_sorted(self, weight: FloatArray, failure_ratio: float) -> FloatArray:
+        """Return (n,) what each replay counts under row weights, in the order of downtime."""
+        if failure_ratio not in self._ratio_sorted:
+            self._ratio_sorted[failure_ratio] = self.ratio(failure_ratio)[self.order]
+        return self._ratio_sorted[failure_ratio] * weight[self._row_sorted]
+
+    def quantile(self, weight: FloatArray, failure_ratio: float, level: float) -> float:
+        """Return the quantile of the downtime under row weights."""
+        mass = self.mass_sorted(weight, failure_ratio)
+        at = int(np.searchsorted(np.cumsum(mass), min(max(level, 0.0), 1.0) * mass.sum() * (1 - 1e-12)))
+        return float(self.sorted[min(at, len(self.sorted) - 1)])
 
 
 def rows_for(edges_s: FloatArray, horizon_s: float, points_s: FloatArray, cuts_s: FloatArray) -> Rows:

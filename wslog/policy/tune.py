@@ -87,10 +87,12 @@ def tune(
     period = {"since": since, "until": until, "week": week, "where": where}
     now, remarks = in_place(engine, current, period)
     everyone = _compared(now, policies)
+    lines = tuple(one for one in everyone if one.role != "preset" or one.policy.name in LINES)
     compared = compare(
-        engine, [one.policy for one in everyone], by, since, until, week, where, horizon_s=horizon_s, seed=seed
-    )
-    groups = _groups(compared, everyone, price_s, seed)
+        engine, [one.policy for one in everyone], by, since, until, week, where,
+        horizon_s=horizon_s, seed=seed, keep=[one.policy.name for one in lines],
+    )  # fmt: skip
+    groups = _groups(compared, lines, price_s, seed)
     proposed = next((group.proposed for group in groups.values() if group.proposed is not None), None)
     herd = replay_herd(engine, everyone, proposed, period, seed)
     frames = _frames(compared, groups, everyone)
@@ -126,10 +128,9 @@ def _size(group: Group) -> float:
 
 
 def _groups(
-    compared: Comparison, everyone: Sequence[Compared], price_s: float, seed: int
+    compared: Comparison, lines: tuple[Compared, ...], price_s: float, seed: int
 ) -> dict[tuple[Any, ...], GroupTuning]:
     """Return the groups with an estimate, the largest first."""
-    lines = tuple(one for one in everyone if one.role != "preset" or one.policy.name in LINES)
     return {
         group.key: GroupTuning(
             dict(zip(compared.by, group.key, strict=True)),
@@ -138,6 +139,7 @@ def _groups(
             price_s,
             seed,
             sum(group.excluded.values()),
+            compared.replays[group.key],
         )
         for group in sorted(compared.groups, key=_size)
         if group.key in compared.estimates

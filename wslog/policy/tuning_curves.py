@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from wslog.policy.estimate import Estimate
-from wslog.policy.figures import MEANS, RATIOS, Z95, Figure, ReplayTable, deviations
+from wslog.policy.figures import MEANS, RATIOS, Z95, Figure, deviations
 from wslog.policy.fitting import Weights
 from wslog.policy.model import FloatArray
 from wslog.policy.replay import Response
@@ -44,7 +44,7 @@ def survival(estimate: Estimate, at_s: FloatArray) -> Bands:
 
 def recovery(estimate: Estimate, response: Response, at_s: FloatArray) -> Bands:
     """Return value, low, high and status of P(the WebSocket is back) under a policy, at each time; see :func:`survival`."""
-    table = ReplayTable(response, estimate.rows.count)
+    table = response.table
     # rows by instants: each replay falls into the first instant at which it is back
     place = response.row * (len(at_s) + 1) + np.searchsorted(at_s, response.down_s)
     means: dict[float, FloatArray] = {}
@@ -97,8 +97,7 @@ def differences(
     quantile, which jumps between attempts, is the sum of both. Bounds are those of the one less the opposite ends of the other,
     and sharp where the other is the policy of the log, whose own figures have no width.
     """
-    tables = [ReplayTable(response, estimate.rows.count) for response in (ours, theirs)]
-    first, second = (deviations(table, estimate) for table in tables)
+    first, second = (deviations(response.table, estimate) for response in (ours, theirs))
     found = []
     for one, other in zip(our_figures, their_figures, strict=True):
         name = one.name
@@ -129,7 +128,7 @@ def cost_difference(
     if "bound" in (down.status, tries.status):
         ends = down.ci_low + price_s * tries.ci_low, down.ci_high + price_s * tries.ci_high
         return Figure("cost_s", np.nan, *ends, *bound, "bound", together(down, tries), ())
-    first, second = (deviations(ReplayTable(response, estimate.rows.count), estimate) for response in (ours, theirs))
+    first, second = (deviations(response.table, estimate) for response in (ours, theirs))
     moved = [one["downtime_mean_s"] + price_s * one["attempt_count_mean"] for one in (first, second)]
     half = Z95 * float(np.sqrt(np.mean((moved[0] - moved[1]) ** 2)))
     value = down.value + price_s * tries.value

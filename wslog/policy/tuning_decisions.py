@@ -127,7 +127,8 @@ def _open_ends(decision: str, group: GroupTuning, outages: Outages, per_week: fl
     if cost.status == "bound":
         last = last_look_s(group.estimate)
         unknown = (
-            f"How much it would gain: downtime plus attempts cost {difference_words(*_ends(cost), ' s')} an outage."
+            "Whether it gains anything: the logs only say that downtime plus attempts cost "
+            f"{difference_words(*_ends(cost), ' s')} an outage."
         )
         if last is not None:
             unknown += f" Too few attempts after {last:.3g} s saw when outages end."

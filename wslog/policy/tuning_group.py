@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from wslog.policy.advice import MIN_OUTAGES
 from wslog.policy.estimate import Estimate
-from wslog.policy.figures import FIGURES, Figure, ReplayTable, figures, record
+from wslog.policy.figures import Figure, figures, means, record
 from wslog.policy.frontier import frontier
 from wslog.policy.model import Distribution, FloatArray
 from wslog.policy.policies import Policy
@@ -53,6 +53,8 @@ class GroupTuning:
     seed : int
     excluded_count : float
         Outages left out as evidence.
+    known : mapping
+        Replays and figures that were made already, by policy.
     """
 
     key: Mapping[str, Any]
@@ -61,6 +63,7 @@ class GroupTuning:
     price_s: float
     seed: int
     excluded_count: float = 0.0
+    known: Mapping[str, tuple[Response, list[Figure]]] = field(default_factory=dict)
 
     @cached_property
     def terms(self) -> Terms:
@@ -126,7 +129,8 @@ class GroupTuning:
     @cached_property
     def responses(self) -> dict[str, Response]:
         """Replays by policy."""
-        return {one.policy.name: self.respond(one.policy) for one in self.everyone}
+        names = {one.policy.name: one.policy for one in self.everyone}
+        return {name: self.known[name][0] if name in self.known else self.respond(p) for name, p in names.items()}
 
     def respond(self, policy: Policy) -> Response:
         """Replay a policy on this group's outages."""
@@ -136,7 +140,10 @@ class GroupTuning:
     @cached_property
     def figures(self) -> dict[str, list[Figure]]:
         """Figures by policy."""
-        return {name: figures(self.estimate, response) for name, response in self.responses.items()}
+        made = self.responses
+        return {
+            name: self.known[name][1] if name in self.known else figures(self.estimate, made[name]) for name in made
+        }
 
     @cached_property
     def gains(self) -> list[Figure]:
@@ -150,10 +157,8 @@ class GroupTuning:
 
     def draws(self, name: str, count: int) -> FloatArray:
         """Return (count,) downtimes in seconds under a policy, up to the horizon, in ascending order: quantiles as estimated."""
-        response = self.responses[name]
-        table = ReplayTable(response, self.estimate.rows.count)
-        chance = table.ratio(self.estimate.weights.failure_ratio) * self.estimate.weights.row[response.row]
-        below = np.cumsum(chance[table.order])
+        table = self.responses[name].table
+        below = np.cumsum(table.mass_sorted(self.estimate.weights.row, self.estimate.weights.failure_ratio))
         at = np.searchsorted(below, (np.arange(count) + 0.5) / count * below[-1])
         return np.asarray(table.sorted[np.minimum(at, len(below) - 1)], np.float64)
 
@@ -247,14 +252,7 @@ class GroupTuning:
             waits = np.diff(starts, prepend=0.0)
             waits[1:] = np.maximum(waits[1:] - self.terms.fail_s, 0.0)
             ranges = tuple((wait * (1 - found.jitter), wait * (1 + found.jitter)) for wait in waits.tolist())
-            response = self.respond(Policy("best", waits_s=ranges))
-            table = ReplayTable(response, self.estimate.rows.count)
-            means = table.means(self.estimate.weights.failure_ratio) @ self.estimate.weights.row
-            named = dict(zip((name for name in FIGURES if name in MEAN_FIGURES), means.tolist(), strict=True))
-            rows.append(
-                {**self.key, "price_s": price, **{n: named[n] for n in ("attempt_count_mean", "downtime_mean_s")}}
-            )
+            found_means = means(self.estimate, self.respond(Policy("best", waits_s=ranges)))
+            drawn = {name: found_means[name] for name in ("attempt_count_mean", "downtime_mean_s")}
+            rows.append({**self.key, "price_s": price, **drawn})
         return rows
-
-
-MEAN_FIGURES = tuple(name for name in FIGURES if name not in ("downtime_p50_s", "downtime_p95_s"))
