@@ -101,9 +101,9 @@ def _means(table: ReplayTable, weights: Weights, estimate: Estimate) -> dict[str
 
 def _points(table: ReplayTable, weights: Weights, estimate: Estimate) -> dict[str, float]:
     found = _means(table, weights, estimate)
-    for name, level in QUANTILES.items():
-        found[name] = table.quantile(weights.row, weights.failure_ratio, level)
-    return found
+    return found | dict(
+        zip(QUANTILES, table.quantiles(weights.row, weights.failure_ratio, *QUANTILES.values()), strict=True)
+    )
 
 
 def _served(means: FloatArray, weights: Weights, estimate: Estimate, horizon_s: float) -> FloatArray:
@@ -118,12 +118,8 @@ def deviations(table: ReplayTable, estimate: Estimate) -> dict[str, FloatArray]:
     """Return (replicates,) deviations of each mean, and for quantiles of the share below the estimate."""
     p, step = estimate.weights.failure_ratio, 0.005
     low, high = max(p - step, 1e-4), p + step
-    indicator = np.stack(
-        [
-            (table.capped <= table.quantile(estimate.weights.row, p, level)).astype(np.float64)
-            for level in QUANTILES.values()
-        ]
-    )
+    ends = table.quantiles(estimate.weights.row, p, *QUANTILES.values())
+    indicator = np.stack([(table.capped <= end).astype(np.float64) for end in ends])
 
     def means_at(failure_ratio: float) -> FloatArray:
         return np.concatenate((table.means(failure_ratio), table.means_of(indicator, failure_ratio)))
@@ -194,7 +190,7 @@ def _interval(
     if name in QUANTILES:
         w, p = estimate.weights.row, estimate.weights.failure_ratio
         level = QUANTILES[name]
-        low, high = table.quantile(w, p, level - Z95 * error), table.quantile(w, p, level + Z95 * error)
+        low, high = table.quantiles(w, p, level - Z95 * error, level + Z95 * error)
         return max(low - RESOLUTION_S, 0.0), min(high + RESOLUTION_S, estimate.horizon_s)
     if name in RATIOS:
         if not 0 < value < 1:
@@ -218,9 +214,11 @@ def _bound_interval(
     """
     if name in QUANTILES:
         ends = [
-            table.quantile(w.row, w.failure_ratio, QUANTILES[name] + sign * Z95 * error)
+            end
             for w, error in sides
-            for sign in (-1.0, 1.0)
+            for end in table.quantiles(
+                w.row, w.failure_ratio, *(QUANTILES[name] + sign * Z95 * error for sign in (-1.0, 1.0))
+            )
         ]
         return min(rung.low, *ends), max(rung.high, *ends)
     if name in RATIOS:

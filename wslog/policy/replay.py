@@ -73,6 +73,16 @@ class Rows:
     def count(self) -> int:
         return len(self.edges_s) + len(self.points_s)
 
+    @cached_property
+    def _drawn(self) -> dict[tuple[int, int], tuple[IntArray, FloatArray]]:
+        return {}
+
+    def drawn(self, draws: int, seed: int) -> tuple[IntArray, FloatArray]:
+        """Return :meth:`ends` by a seed, the same arrays for every policy."""
+        if (draws, seed) not in self._drawn:
+            self._drawn[draws, seed] = self.ends(draws, np.random.default_rng((seed, 0)))
+        return self._drawn[draws, seed]
+
     def ends(self, draws: int, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
         """Return row and X of (rows * draws,) replays."""
         cells = self.never
@@ -177,11 +187,13 @@ class ReplayTable:
             self._ratio_sorted[failure_ratio] = self.ratio(failure_ratio)[self.order]
         return self._ratio_sorted[failure_ratio] * weight[self._row_sorted]
 
-    def quantile(self, weight: FloatArray, failure_ratio: float, level: float) -> float:
-        """Return the quantile of the downtime under row weights."""
+    def quantiles(self, weight: FloatArray, failure_ratio: float, *levels: float) -> list[float]:
+        """Return quantiles of the downtime under row weights."""
         mass = self.mass_sorted(weight, failure_ratio)
-        at = int(np.searchsorted(np.cumsum(mass), min(max(level, 0.0), 1.0) * mass.sum() * (1 - 1e-12)))
-        return float(self.sorted[min(at, len(self.sorted) - 1)])
+        wanted = np.clip(levels, 0.0, 1.0) * mass.sum() * (1 - 1e-12)
+        at = np.minimum(np.searchsorted(np.cumsum(mass), wanted), len(self.sorted) - 1)
+        found: list[float] = self.sorted[at].tolist()
+        return found
 
 
 def rows_for(edges_s: FloatArray, horizon_s: float, points_s: FloatArray, cuts_s: FloatArray) -> Rows:
@@ -205,7 +217,7 @@ def respond(
 
     The ends of outages, and the clients' patience, are drawn by ``seed`` alone: the same for every policy.
     """
-    row, x = rows.ends(draws, np.random.default_rng((seed, 0)))
+    row, x = rows.drawn(draws, seed)
     rng = np.random.default_rng((seed, 1))
     # a likelihood ratio can take failures away, it cannot add any
     played = _play(policy, x, conditions, max(failure_ratio, 0.05), horizon_s, rng)

@@ -263,6 +263,13 @@ def _pass(distribution: Distribution, terms: Terms, times: FloatArray) -> tuple[
     levels = (np.arange(LEVELS) / (LEVELS - 1)) ** 2 if p else np.zeros(1)
     reach = 1.0 - survival
     value = np.empty((n, len(levels)))
+    # of all that the loop needs over and over
+    flat, places, steps, room = (
+        value.ravel(),
+        (np.arange(n) * LEVELS)[:, None],
+        np.diff(levels),
+        reach.clip(1e-300)[:, None],
+    )
 
     def ahead(i: int, excess: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the cost of each next time (rows) for each excess at time i, and the cost of stopping."""
@@ -272,13 +279,12 @@ def _pass(distribution: Distribution, terms: Terms, times: FloatArray) -> tuple[
         cost = (counted[later] - counted[i] + terms.price_s)[:, None] * still
         if not p:
             return cost + value[later], stop
-        share = (excess + (survival[i] - survival[later])[:, None]) / np.maximum(reach[later], 1e-300)[:, None]
-        share = np.minimum(share, 1.0)
+        share = (excess + (survival[i] - survival[later])[:, None]) / room[later]
+        share = np.minimum(share, 1.0, out=share)
         low = np.minimum((np.sqrt(share) * (LEVELS - 1)).astype(np.int64), LEVELS - 2)
-        part = (share - levels[low]) / (levels[low + 1] - levels[low])
-        flat = value[later].ravel()
-        at_low = low + (np.arange(len(share)) * LEVELS)[:, None]
-        return cost + flat[at_low] * (1 - part) + flat[at_low + 1] * part, stop
+        part = (share - levels.take(low)) / steps.take(low)
+        at_low = low + places[later]
+        return cost + flat.take(at_low) * (1 - part) + flat.take(at_low + 1) * part, stop
 
     for i in range(n - 1, -1, -1):
         costs, stop = ahead(i, p * reach[i] * levels)
