@@ -116,7 +116,7 @@ def test_chance_failures_are_told_from_outages_by_jitter() -> None:
 def test_a_fixed_schedule_cannot_tell_chance_failures() -> None:
     rng = np.random.default_rng(6)
     told = worlds.log_of(worlds.play(CELLULAR, worlds.linear_3, 10_000, 3, rng))
-    edges = edges_with(grid(), gaps_of(told.start_s, 900.0))
+    edges = edges_with(grid(), False, gaps_of(told.start_s, 900.0))
     patterns = compress(told, edges)
     value = [fit(patterns, edges, failure_ratio=p, max_steps=300).log_likelihood * 10_000 for p in (0.005, 0.06, 0.12)]
     # half the 95 % point of chi-square is 1.92: the data rule out none of these

@@ -16,6 +16,7 @@ from wslog.policy.fitting import (
     extremes,
     likely_failure,
     pooled,
+    settled,
     weights_of,
 )
 from wslog.policy.model import FAILURES, Distribution, FloatArray, Outages, grid
@@ -133,7 +134,7 @@ def estimate(
     has_polls = not (np.isnan(seen.poll_ok_s) & np.isnan(seen.poll_failed_s)).all()
     gaps = gaps_of(looks_of(seen, True), last_s)
     bare_gaps = gaps_of(looks_of(bare, False), last_s) if has_polls else gaps
-    edges = edges_with(grid(last_s), gaps, bare_gaps)
+    edges = edges_with(grid(last_s), has_polls, gaps, bare_gaps)
     weight = log_uniform(edges) if prior is None else np.append(np.diff(prior.cdf(edges)), prior.never)
     seen = replace(seen, start_s=gaps.drawn_together(seen.start_s))
     bare = replace(bare, start_s=bare_gaps.drawn_together(bare.start_s)) if has_polls else seen
@@ -152,6 +153,7 @@ def estimate(
     rows = rows_for(edges, horizon_s, points, cuts)
     spread = Spread(edges, rows, gaps, 0, len(outages))
     bare_spread = Spread(edges, rows, bare_gaps, len(gaps.points_s), len(outages))
+    whole = settled(whole, patterns, settings, spread)
     weights = weights_of(whole, spread)
     made = parts(patterns, whole)
     bare_made = parts(bare_patterns, without) if has_polls else made
@@ -162,7 +164,9 @@ def estimate(
     if has_polls:
         ladder["polls"] = extremes(whole, made, spread)
     if refusal:
-        ladder["leaving"] = [weights_of(as_if_left(settings, seen, whole, back), spread) for back in (True, False)]
+        ladder["leaving"] = [
+            weights_of(as_if_left(settings, seen, whole, spread, back), spread) for back in (True, False)
+        ]
     moved, moved_failure = replicate(settings, patterns, outages, whole, spread, replicates, rng)
     return Estimate(
         fit=whole,

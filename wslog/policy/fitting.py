@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from wslog.policy.model import FloatArray, Outages
-from wslog.policy.npmle import FirstConnects, Fit, Parts, fit, log_likelihood, log_uniform, parts
+from wslog.policy.npmle import FirstConnects, Fit, Parts, blocked_at, fit, log_likelihood, log_uniform, parts
 from wslog.policy.patterns import CERTAIN, Patterns, compress, edge_of
 from wslog.policy.support import Gaps, Spread
 
@@ -112,13 +112,22 @@ def part_of(patterns: Patterns, count: int, rng: np.random.Generator) -> Pattern
     return replace(patterns.picked(at), count=kept[at], older=patterns.older * share)
 
 
-def edges_with(base_s: FloatArray, *gaps: Gaps) -> FloatArray:
-    """Return the edges with those of the schedule put in: what an attempt at 1 s says ends at 1 s."""
+def edges_with(base_s: FloatArray, has_polls: bool, *gaps: Gaps) -> FloatArray:
+    """Return the edges with those of the schedule put in: what an attempt at 1 s says ends at 1 s.
+
+    With polls, cells are finer where attempts lie: the poll follows an attempt's failure by a few hundredths of a second, and an
+    outage that ended between the two is no sign that the WebSocket is blocked.
+    """
     cuts = np.concatenate([g.cuts_s for g in gaps])
-    cuts = np.unique(cuts[(cuts > base_s[1]) & (cuts < base_s[-1])])
-    # an edge next to a cut gives way to it
-    near = np.abs(base_s[np.clip(np.searchsorted(base_s, cuts), 0, len(base_s) - 1)] - cuts) < 1e-5 * cuts
-    return np.union1d(base_s, cuts[~near])
+    fine = np.concatenate([g.fine_s for g in gaps]) if has_polls else np.zeros(0)
+    found = base_s
+    for added in (cuts, fine):
+        added = np.unique(added[(added > base_s[1]) & (added < base_s[-1])])
+        # what lies next to an edge gives way to it
+        place = np.clip(np.searchsorted(found, added), 1, len(found) - 1)
+        near = np.minimum(np.abs(found[place] - added), np.abs(found[place - 1] - added)) < 1e-5 * added
+        found = np.union1d(found, added[~near])
+    return found
 
 
 def network_weights(found: Fit) -> FloatArray:
@@ -131,6 +140,12 @@ def _blocked(row: FloatArray, found: Fit, spread: Spread) -> FloatArray:
     kept = row * (1.0 - found.blocked_ratio)
     kept[spread.rows.never] += found.blocked_ratio
     return kept
+
+
+def settled(found: Fit, patterns: Patterns, settings: Settings, spread: Spread) -> Fit:
+    """Return the fit with the blocked share that goes with its weights made smooth: those that figures are made of."""
+    smooth = spread.smoothed(network_weights(found))
+    return replace(found, blocked_ratio=blocked_at(patterns, found, smooth, settings.prior_count))
 
 
 def rows_of(found: Fit, spread: Spread) -> FloatArray:
@@ -234,7 +249,7 @@ def pooled(settings: Settings, gaps: Gaps, patterns: Patterns, outages: Outages,
     return replace(settings, prior_count=POOLED_COUNTS[int(np.argmax(scores))])
 
 
-def as_if_left(settings: Settings, seen: Outages, start: Fit, is_back: bool) -> Fit:
+def as_if_left(settings: Settings, seen: Outages, start: Fit, spread: Spread, is_back: bool) -> Fit:
     """Return the fit as if the outages that people left had ended the moment they left, or never."""
     at = seen.first[1:][seen.is_left]
     when = np.maximum(seen.watched_s[seen.is_left], 0.0) if is_back else np.full(len(at), settings.edges[-1])
@@ -247,4 +262,5 @@ def as_if_left(settings: Settings, seen: Outages, start: Fit, is_back: bool) -> 
         is_ok=np.insert(seen.is_ok, at, is_back),
         failure=np.insert(seen.failure, at, 0 if is_back else CERTAIN),
     )
-    return settings.fit(compress(told, settings.edges), STEPS, start)
+    patterns = compress(told, settings.edges)
+    return settled(settings.fit(patterns, STEPS, start), patterns, settings, spread)

@@ -22,6 +22,9 @@ PRIOR_COUNT = 1.0
 CHANCE_STEPS = 9
 """EM steps between two looks at the chances of failure; a multiple of three."""
 
+MOST_BLOCKED_STEPS, BLOCKED_ERROR = 200, 1e-6
+"""Steps at most, and how little the blocked share moves in the last one."""
+
 BLOCKED_PRIOR = 0.05
 NEVER_PRIOR = 0.05
 
@@ -176,6 +179,15 @@ class _Problem:
     def level(self, chance: Chance) -> FloatArray:
         """Return the height of every step that is summed."""
         return levels(self.patterns, chance.ratio)[self.rows, self.depths]
+
+    def masses(self, w: FloatArray, level: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the likelihood of each pattern where the WebSocket comes back with the network, and where it is blocked."""
+        p, below = self.patterns, np.concatenate(([0.0], np.cumsum(w)))
+        shut = np.zeros(len(p.count))
+        mass = shut + np.bincount(self.rows, level * (below[self.high] - below[self.low]), len(p.count))
+        if self.has_polls:
+            shut = np.where(p.is_ok, shut, below[self.poll_high] - below[self.poll_low])
+        return mass, shut
 
     def step(self, w: FloatArray, blocked: float, level: FloatArray) -> _Step:
         """Return what one EM step gives."""
@@ -341,11 +353,7 @@ def parts(patterns: Patterns, found: Fit) -> Parts:
     w = np.append(found.network.weight, found.network.never)
     problem = _Problem(patterns, found.network.edges_s, w, 0.0, FirstConnects(), False)
     level = problem.level(found.chance)
-    below = np.concatenate(([0.0], np.cumsum(w)))
-    mass = np.bincount(problem.rows, level * (below[problem.high] - below[problem.low]), len(patterns.count))
-    shut = np.zeros(len(mass))
-    if problem.has_polls:
-        shut = np.where(patterns.is_ok, 0.0, below[problem.poll_high] - below[problem.poll_low])
+    mass, shut = problem.masses(w, level)
     share = patterns.count / np.maximum((1 - found.blocked_ratio) * mass + found.blocked_ratio * shut, 1e-250)
     low, high, made = problem.low, problem.high, level * share[problem.rows] * (1 - found.blocked_ratio)
     if problem.has_polls and found.blocked_ratio > 0:
@@ -354,6 +362,29 @@ def parts(patterns: Patterns, found: Fit) -> Parts:
         high = np.concatenate((high, problem.poll_high[is_shut]))
         made = np.concatenate((made, share[is_shut] * found.blocked_ratio))
     return Parts(low, high, made)
+
+
+def blocked_at(patterns: Patterns, found: Fit, w: FloatArray, prior_count: float) -> float:
+    """Return the likeliest blocked share where the network comes back by other weights ``w``, (cells + 1,): by EM.
+
+    Where a schedule's last attempt failed and the poll right after it succeeded, the WebSocket is blocked, the attempt failed by
+    chance, or the network came back between the two. How often the last happened, free weights of the few cells between can
+    hardly tell from the first, and their noise would become the blocked share's: weights of a smooth density tell.
+    """
+    problem = _Problem(patterns, found.network.edges_s, w, prior_count, FirstConnects(), False)
+    if not problem.has_polls:
+        return 0.0
+    mass, shut = problem.masses(w, problem.level(found.chance))
+    can = np.maximum(mass, shut) > 1e-250
+    mass, shut, count = mass[can], shut[can], patterns.count[can]
+    blocked = found.blocked_ratio
+    for _ in range(MOST_BLOCKED_STEPS):
+        is_blocked = float(count @ (blocked * shut / np.maximum((1 - blocked) * mass + blocked * shut, 1e-300)))
+        new = (is_blocked + prior_count * BLOCKED_PRIOR) / (float(count.sum()) + prior_count)
+        if abs(new - blocked) < BLOCKED_ERROR:
+            return new
+        blocked = new
+    return blocked
 
 
 def log_likelihood(patterns: Patterns, found: Fit) -> float:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from wslog.policy.fitting import PART_STEPS, REPLICATE_STEPS, Settings, rows_of
+from wslog.policy.fitting import PART_STEPS, REPLICATE_STEPS, Settings, rows_of, settled
 from wslog.policy.model import FloatArray, Outages
 from wslog.policy.npmle import Fit
 from wslog.policy.patterns import Patterns
@@ -57,7 +57,7 @@ def replicate(
         share = float(kept.sum() / weight.sum())
         fewer = replace(base, count=counted(kept), older=base.older * share)
         one = replace(known, first=known.first.scaled(share)).fit(fewer, REPLICATE_STEPS, center)
-        rows[r] = rows_of(one, spread)
+        rows[r] = rows_of(settled(one, fewer, known, spread), spread)
         failures[r] = one.chance.failure_ratio
     if groups > 1:
         scale = np.sqrt(part_ratio * (groups - 1) * (groups + 1) / groups)
@@ -67,6 +67,7 @@ def replicate(
         p = still.chance.failure_ratio
         error = float(np.sqrt(p * (1 - p) / settings.first.count))
         other = known.fit(base, REPLICATE_STEPS, center, failure_ratio=p + error)
-        rows[groups] = (rows_of(other, spread) - rows_of(still, spread)) * np.sqrt(groups + 1)
+        sides = [rows_of(settled(side, base, known, spread), spread) for side in (other, still)]
+        rows[groups] = (sides[0] - sides[1]) * np.sqrt(groups + 1)
         failures[groups] = error * np.sqrt(groups + 1)
     return rows, failures

@@ -23,6 +23,8 @@ LOOKS = 12
 BAND_RATIO = 1.15
 """A stretch of looks up to 15 % long is a band: one attempt of a fixed schedule."""
 
+BAND_CELLS = 8
+
 SMOOTHING = 0.12
 """Standard deviation of the smoothing kernel, in the logarithm of time."""
 
@@ -59,10 +61,21 @@ class Gaps:
     def drawn_together(self, at_s: FloatArray) -> FloatArray:
         """Return instants with those in a band at its median."""
         found = at_s.copy()
-        for begin, end, middle in zip(self.high_s[:-1], self.low_s[1:], self.low_cut_s[1:], strict=True):
-            if begin <= middle <= end and end <= begin * BAND_RATIO:
-                found[(at_s >= begin) & (at_s <= end)] = middle
+        for begin, end, middle in self._bands:
+            found[(at_s >= begin) & (at_s <= end)] = middle
         return found
+
+    @property
+    def fine_s(self) -> FloatArray:
+        """Instants that cut each band in :data:`BAND_CELLS`."""
+        inside = (np.linspace(begin, end, BAND_CELLS + 1) for begin, end, _ in self._bands)
+        return np.concatenate([np.zeros(0), *inside])
+
+    @property
+    def _bands(self) -> list[tuple[float, float, float]]:
+        """Begin, end and median of each band."""
+        found = zip(self.high_s[:-1].tolist(), self.low_s[1:].tolist(), self.low_cut_s[1:].tolist(), strict=True)
+        return [(a, b, middle) for a, b, middle in found if a <= middle <= b and b <= a * BAND_RATIO]
 
 
 def gaps_of(looks_s: FloatArray, last_edge_s: float) -> Gaps:
@@ -143,6 +156,8 @@ class Spread:
             np.isinf(gaps.high_cut_s), len(edges_s), edge_of(np.nan_to_num(gaps.high_cut_s, posinf=0.0), edges_s)
         )
         self.cells = len(edges_s) - 1
+        width = np.diff(np.log(np.maximum(edges_s, edges_s[1] / 3)))
+        self.part_of_row = width / np.repeat(np.add.reduceat(width, self.cut[:-1]), np.diff(self.cut))
         self.kernel = _kernel(rows.edges_s, gaps)
         # the open gap after the last look has no other side
         ends = [np.searchsorted(rows.edges_s, cut[:-1] * (1 - 1e-9)) for cut in (gaps.low_cut_s, gaps.high_cut_s)]
@@ -157,6 +172,12 @@ class Spread:
         found[: self.rows.never] = self.curve.drawn(np.diff(below[self.cut]) @ self.kernel)
         found[self.rows.never] = weight[self.cells]
         return found
+
+    def smoothed(self, weight: FloatArray) -> FloatArray:
+        """Return (cells + 1,) weights made as smooth as :meth:`rows_of` makes them."""
+        row = self.rows_of(weight)
+        cells = np.repeat(row[: self.rows.never], np.diff(self.cut)) * self.part_of_row
+        return np.append(cells, row[self.rows.never])
 
     def pushed(self, weight: FloatArray, parts: Parts, side: str, only_last: bool = False) -> FloatArray:
         """Return (rows,) weights with the mass of each gap (or of the last one only) as far left or right as it can be.
