@@ -144,6 +144,8 @@ def _blocked(row: FloatArray, found: Fit, spread: Spread) -> FloatArray:
 
 def settled(found: Fit, patterns: Patterns, settings: Settings, spread: Spread) -> Fit:
     """Return the fit with the blocked share that goes with its weights made smooth: those that figures are made of."""
+    if not patterns.has_polls:
+        return found
     smooth = spread.smoothed(network_weights(found))
     return replace(found, blocked_ratio=blocked_at(patterns, found, smooth, settings.prior_count))
 

@@ -369,11 +369,10 @@ def blocked_at(patterns: Patterns, found: Fit, w: FloatArray, prior_count: float
 
     Where a schedule's last attempt failed and the poll right after it succeeded, the WebSocket is blocked, the attempt failed by
     chance, or the network came back between the two. How often the last happened, free weights of the few cells between can
-    hardly tell from the first, and their noise would become the blocked share's: weights of a smooth density tell.
+    hardly tell from the first, and their noise would become the blocked share's: weights of a smooth density tell. Polls are
+    needed.
     """
     problem = _Problem(patterns, found.network.edges_s, w, prior_count, FirstConnects(), False)
-    if not problem.has_polls:
-        return 0.0
     mass, shut = problem.masses(w, problem.level(found.chance))
     can = np.maximum(mass, shut) > 1e-250
     mass, shut, count = mass[can], shut[can], patterns.count[can]
