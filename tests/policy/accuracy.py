@@ -9,6 +9,8 @@ largest; where a figure is only bounded, half the width of the bounds stands for
 * L1: the same with the first successful poll, and the last failed one, logged
 * L2: the same as L0, but a tenth of the episodes follow a long randomised schedule
 * L3: full jitter from 1 s to 30 s without end; pages are left after 300 s on average
+* known: no log at all, but the end of each outage and the chance of failure, each outage replayed several times. What is left is
+  how much the outages of one sample differ from all outages: no log can do better, bar what a smooth shape adds.
 
 ``--random 60`` does it in worlds drawn at random, each of them logged once: nothing can have been tuned to them.
 """
@@ -30,6 +32,8 @@ from wslog.policy.presets import load_policy
 from wslog.policy.replay import respond
 
 KINDS = ("L0", "L1", "L2", "L3")
+KNOWN = "known"
+KNOWN_REPLAYS = 40_000
 REPEATS = {100: 12, 1_000: 12, 10_000: 24, 100_000: 3}
 COLUMNS = ("recovery_ratio", "downtime_p50_s", "downtime_p95_s", "attempt_count_mean", "downtime_mean_s")
 
@@ -80,6 +84,14 @@ def predict(found: Estimate, names: Iterator[str] | tuple[str, ...] = tuple(TARG
     return made
 
 
+def known(world: Network, count: int, rng: np.random.Generator) -> dict[str, dict[str, float]]:
+    """Return the figures of each target policy for whoever knows the ends of ``count`` outages."""
+    ends = world.ends(count, rng)
+    copies = max(KNOWN_REPLAYS // count, 2)
+    many = np.tile(ends[0], copies), np.tile(ends[1], copies)
+    return {name: worlds.played_figures(world, *target[:2], many, rng) for name, target in TARGETS.items()}
+
+
 def errors(
     kind: str, world: Network, count: int, repeats: int, truths: dict[str, dict[str, float]], seed: int = 1
 ) -> dict[str, dict[str, float]]:
@@ -94,13 +106,16 @@ def all_errors(
     """Return the relative error of each repeat in percent by figure and policy."""
     seen: dict[str, dict[str, list[float]]] = {c: defaultdict(list) for c in COLUMNS}
     for repeat in range(repeats):
-        rng = np.random.default_rng((seed, repeat, count, KINDS.index(kind)))
+        rng = np.random.default_rng((seed, repeat, count, (*KINDS, KNOWN).index(kind)))
+        if kind == KNOWN:
+            for name, values in known(world, count, rng).items():
+                for column in shown(name):
+                    seen[column][name].append(100 * abs(values[column] / truths[name][column] - 1))
+            continue
         first = worlds.first_connects(world, 3 * count, rng)
         found = estimate(log(kind, world, count, rng), first, rng=rng, replicates=4)
         for name, made in predict(found).items():
-            for column in COLUMNS:
-                if name == "signalr" and column.startswith("downtime_p"):
-                    continue
+            for column in shown(name):
                 figure, true = made[column], truths[name][column]
                 # a figure that is only bounded is off by as much as its bounds leave open
                 off = (
@@ -110,6 +125,11 @@ def all_errors(
                 )
                 seen[column][name].append(100 * off / true)
     return {c: dict(by) for c, by in seen.items()}
+
+
+def shown(policy: str) -> tuple[str, ...]:
+    """Return the figures that a policy's errors are shown of."""
+    return tuple(c for c in COLUMNS if policy in WITHOUT_GAP or not c.startswith("downtime_p"))
 
 
 def random_world(rng: np.random.Generator) -> Network:
@@ -132,18 +152,19 @@ def random_errors(kind: str, count: int, repeats: int, seed: int) -> dict[str, d
     return {c: dict(by) for c, by in seen.items()}
 
 
-def cell(by: dict[str, list[float]], rng: np.random.Generator) -> str:
+def cell(column: str, by: dict[str, list[float]], rng: np.random.Generator) -> str:
     """Return the range of the medians, and the standard error of the largest, from repeats drawn again."""
+    digits = 2 if column == "recovery_ratio" else 1
     medians = {name: float(np.median(v)) for name, v in by.items()}
     worst = np.array(by[max(medians, key=medians.__getitem__)])
     error = np.median(rng.choice(worst, (400, len(worst))), axis=1).std() if len(worst) > 3 else np.nan
-    spread = "" if np.isnan(error) else f" ± {error:.1f}"
-    return f"{min(medians.values()):.1f} to {max(medians.values()):.1f}{spread}"
+    spread = "" if np.isnan(error) else f" ± {error:.{digits}f}"
+    return f"{min(medians.values()):.{digits}f} to {max(medians.values()):.{digits}f}{spread}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kinds", nargs="+", default=KINDS, choices=KINDS)
+    parser.add_argument("--kinds", nargs="+", default=(*KINDS, KNOWN), choices=(*KINDS, KNOWN))
     parser.add_argument("--sizes", nargs="+", type=int, default=tuple(REPEATS))
     parser.add_argument("--repeats", type=int, default=None)
     parser.add_argument("--seed", type=int, default=7)
@@ -158,7 +179,7 @@ def main() -> None:
                 else:
                     repeats = args.repeats or REPEATS.get(count, 3)
                     found = all_errors(kind, world, count, repeats, worlds.truths(world.name), args.seed)
-                cells = [cell(by, np.random.default_rng(args.seed)) for by in found.values()]
+                cells = [cell(column, by, np.random.default_rng(args.seed)) for column, by in found.items()]
                 print(
                     f"| {world.name if world else 'random'} {kind} | {count:,} | " + " | ".join(cells) + " |",
                     flush=True,

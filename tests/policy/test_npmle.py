@@ -14,7 +14,7 @@ from tests.policy.worlds import CELLULAR, WIFI
 from wslog.policy.estimate import estimate
 from wslog.policy.fitting import Settings, edges_with, likely_failure, part_of
 from wslog.policy.model import FAILURES, FloatArray, IntArray, Outages, grid
-from wslog.policy.npmle import PRIOR_COUNT, FirstConnects, fit, log_uniform
+from wslog.policy.npmle import PRIOR_COUNT, FirstConnects, blocked_at, fit, log_uniform
 from wslog.policy.patterns import DEPTH, Patterns, compress, with_probes
 from wslog.policy.support import gaps_of
 
@@ -116,7 +116,7 @@ def test_chance_failures_are_told_from_outages_by_jitter() -> None:
 def test_a_fixed_schedule_cannot_tell_chance_failures() -> None:
     rng = np.random.default_rng(6)
     told = worlds.log_of(worlds.play(CELLULAR, worlds.linear_3, 10_000, 3, rng))
-    edges = edges_with(grid(), False, gaps_of(told.start_s, 900.0))
+    edges = edges_with(grid(), gaps_of(told.start_s, 900.0))
     patterns = compress(told, edges)
     value = [fit(patterns, edges, failure_ratio=p, max_steps=300).log_likelihood * 10_000 for p in (0.005, 0.06, 0.12)]
     # half the 95 % point of chi-square is 1.92: the data rule out none of these
@@ -223,6 +223,27 @@ def test_polls_that_never_came_back_say_so() -> None:
     assert float(found.network.cdf(8.8)) < 0.01
     assert float(found.network.cdf(10.3)) == pytest.approx(0.25, abs=0.01)
     assert float(found.network.cdf(98.0)) == pytest.approx(0.25, abs=0.01)
+
+
+def test_the_blocked_share_under_known_ends_has_a_closed_form() -> None:
+    """An attempt at 1 s opened or failed, and the poll at 1.2 s came back: what is not chance or too early is blocked."""
+    edges = np.union1d(grid(60.0), [1.0, 1.2])
+    opened, failed = 300, 60
+    poll = np.where(np.arange(opened + failed) < opened, np.nan, 1.2)
+    data = replace(outages([[(1.0, True)]] * opened + [[(1.0, False)]] * failed), poll_ok_s=poll)
+    patterns = compress(data, edges)
+    found = fit(patterns, edges, failure_ratio=0.06, max_steps=60)
+    known = CELLULAR.distribution()
+    below = known.cdf(edges)
+    w = np.append(np.diff(below), 1 - below[-1])
+    at_attempt, at_poll = known.cdf(np.array([1.0, 1.2]))
+    # of outages that ended by the poll a share f failed: f = b + (1 - b) missed; a few kinds of failure are kept possible, so
+    # that the chance of this kind is not quite 0.06
+    missed = (at_poll - at_attempt + found.chance.ratio[FAST] * at_attempt) / at_poll
+    expected = (failed / (opened + failed) - missed) / (1 - missed)
+    # EM stops when a step is below 1e-6; a step keeps half of what is missing
+    assert 0.0 < expected < 0.2
+    assert blocked_at(patterns, found, w, prior_count=1e-9) == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_part_stands_for_all() -> None:

@@ -171,11 +171,18 @@ def first_connects(world: Network, count: int, rng: np.random.Generator) -> Firs
 def truth(world: Network, waits: Waits, attempts: int, seed: int, count: int, frailty: float = 0.0) -> dict[str, float]:
     """Return what a policy really achieves in ``count`` outages, played one by one."""
     rng = np.random.default_rng(seed)
+    return played_figures(world, waits, attempts, world.even_ends(count, rng, frailty), rng)
+
+
+def played_figures(
+    world: Network, waits: Waits, attempts: int, ends: tuple[FloatArray, FloatArray], rng: np.random.Generator
+) -> dict[str, float]:
+    """Return what a policy achieves in outages whose network and WebSocket are back at these instants."""
     downs, tries = [], []
-    network, websocket = world.even_ends(count, rng, frailty)
-    for i in range(0, count, 20_000):
-        ends = network[i : i + 20_000], websocket[i : i + 20_000]
-        played = play(world, waits, len(ends[0]), attempts, rng, ends=ends)
+    network, websocket = ends
+    for i in range(0, len(network), 20_000):
+        some = network[i : i + 20_000], websocket[i : i + 20_000]
+        played = play(world, waits, len(some[0]), attempts, rng, ends=some)
         downs.append(played.down_s)
         tries.append(played.attempts)
     return sample_figures(np.concatenate(downs), np.concatenate(tries))

@@ -134,7 +134,7 @@ def estimate(
     has_polls = not (np.isnan(seen.poll_ok_s) & np.isnan(seen.poll_failed_s)).all()
     gaps = gaps_of(looks_of(seen, True), last_s)
     bare_gaps = gaps_of(looks_of(bare, False), last_s) if has_polls else gaps
-    edges = edges_with(grid(last_s), has_polls, gaps, bare_gaps)
+    edges = edges_with(grid(last_s), gaps, bare_gaps)
     weight = log_uniform(edges) if prior is None else np.append(np.diff(prior.cdf(edges)), prior.never)
     seen = replace(seen, start_s=gaps.drawn_together(seen.start_s))
     bare = replace(bare, start_s=bare_gaps.drawn_together(bare.start_s)) if has_polls else seen

@@ -112,22 +112,13 @@ def part_of(patterns: Patterns, count: int, rng: np.random.Generator) -> Pattern
     return replace(patterns.picked(at), count=kept[at], older=patterns.older * share)
 
 
-def edges_with(base_s: FloatArray, has_polls: bool, *gaps: Gaps) -> FloatArray:
-    """Return the edges with those of the schedule put in: what an attempt at 1 s says ends at 1 s.
-
-    With polls, cells are finer where attempts lie: the poll follows an attempt's failure by a few hundredths of a second, and an
-    outage that ended between the two is no sign that the WebSocket is blocked.
-    """
+def edges_with(base_s: FloatArray, *gaps: Gaps) -> FloatArray:
+    """Return the edges with those of the schedule put in: what an attempt at 1 s says ends at 1 s."""
     cuts = np.concatenate([g.cuts_s for g in gaps])
-    fine = np.concatenate([g.fine_s for g in gaps]) if has_polls else np.zeros(0)
-    found = base_s
-    for added in (cuts, fine):
-        added = np.unique(added[(added > base_s[1]) & (added < base_s[-1])])
-        # what lies next to an edge gives way to it
-        place = np.clip(np.searchsorted(found, added), 1, len(found) - 1)
-        near = np.minimum(np.abs(found[place] - added), np.abs(found[place - 1] - added)) < 1e-5 * added
-        found = np.union1d(found, added[~near])
-    return found
+    cuts = np.unique(cuts[(cuts > base_s[1]) & (cuts < base_s[-1])])
+    # an edge next to a cut gives way to it
+    near = np.abs(base_s[np.clip(np.searchsorted(base_s, cuts), 0, len(base_s) - 1)] - cuts) < 1e-5 * cuts
+    return np.union1d(base_s, cuts[~near])
 
 
 def network_weights(found: Fit) -> FloatArray:

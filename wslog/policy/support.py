@@ -23,8 +23,6 @@ LOOKS = 12
 BAND_RATIO = 1.15
 """A stretch of looks up to 15 % long is a band: one attempt of a fixed schedule."""
 
-BAND_CELLS = 8
-
 SMOOTHING = 0.12
 """Standard deviation of the smoothing kernel, in the logarithm of time."""
 
@@ -61,21 +59,10 @@ class Gaps:
     def drawn_together(self, at_s: FloatArray) -> FloatArray:
         """Return instants with those in a band at its median."""
         found = at_s.copy()
-        for begin, end, middle in self._bands:
-            found[(at_s >= begin) & (at_s <= end)] = middle
+        for begin, end, middle in zip(self.high_s[:-1], self.low_s[1:], self.low_cut_s[1:], strict=True):
+            if begin <= middle <= end and end <= begin * BAND_RATIO:
+                found[(at_s >= begin) & (at_s <= end)] = middle
         return found
-
-    @property
-    def fine_s(self) -> FloatArray:
-        """Instants that cut each band in :data:`BAND_CELLS`."""
-        inside = (np.linspace(begin, end, BAND_CELLS + 1) for begin, end, _ in self._bands)
-        return np.concatenate([np.zeros(0), *inside])
-
-    @property
-    def _bands(self) -> list[tuple[float, float, float]]:
-        """Begin, end and median of each band."""
-        found = zip(self.high_s[:-1].tolist(), self.low_s[1:].tolist(), self.low_cut_s[1:].tolist(), strict=True)
-        return [(a, b, middle) for a, b, middle in found if a <= middle <= b and b <= a * BAND_RATIO]
 
 
 def gaps_of(looks_s: FloatArray, last_edge_s: float) -> Gaps:
