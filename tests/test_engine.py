@@ -33,6 +33,7 @@ from wslog.selection import (
 )
 
 AGREEMENT = tuple(f"agreement/{name}" for name in ("clocks", "counts", "id_pairs", "matrix", "rows", "spans"))
+EXPLAIN = ("explain/ends", "explain/statuses")
 METRICS = {
     "close_codes": "attempts",
     "days": "attempts",
@@ -46,7 +47,7 @@ METRICS = {
     "retries": "episodes",
     "slo": "attempts",
 }
-NUMBERS = {"max_retry": 20, "by_client": 0, "is_time": 1, "from_1h": 4, "from_6h": 3, "from_3d": 2, "from_7d": 1}
+NUMBERS = {"max_retry": 20, "by_client": 0, "is_time": 1, "from_1h": 4, "from_6h": 3, "from_3d": 2, "from_7d": 1, "close_code": 1006, "http_status": 101}  # fmt: skip
 
 
 @pytest.fixture
@@ -335,18 +336,11 @@ def test_only_numbers_and_lists_fill_placeholders() -> None:
 
 # --- the portable subset ---
 
+SQL = Path(str(files("wslog").joinpath("sql")))
 SQL_FILES = sorted(
-    [f"{path.name[:-4]}" for path in files("wslog").joinpath("sql").iterdir() if path.name.endswith(".sql")]
-    + [
-        f"metrics/{path.name[:-4]}"
-        for path in files("wslog").joinpath("sql", "metrics").iterdir()
-        if path.name.endswith(".sql")
-    ]
-    + [
-        f"agreement/{path.name[:-4]}"
-        for path in files("wslog").joinpath("sql", "agreement").iterdir()
-        if path.name.endswith(".sql")
-    ]
+    path.relative_to(SQL).with_suffix("").as_posix()
+    for folder in ("", "agreement", "explain", "metrics")
+    for path in (SQL / folder).glob("*.sql")
 )
 RESERVED = {
     "end",
@@ -379,7 +373,7 @@ FUNCTIONS = {
 def rendered(name: str) -> str:
     if "/" not in name:
         return render(name)
-    table = "attempts" if name in AGREEMENT else METRICS[name.split("/")[1]]
+    table = "attempts" if name in AGREEMENT + EXPLAIN else METRICS[name.split("/")[1]]
     selection = Selection(
         ("iso_week", "day", "network_type"), parse_period("2026-11-01", "2026-12-01"), parse_filter("os = 'x'", [table])
     )
@@ -387,7 +381,7 @@ def rendered(name: str) -> str:
 
 
 def test_every_file_is_known() -> None:
-    assert set(SQL_FILES) == {*STAGES, *(f"metrics/{name}" for name in METRICS), *AGREEMENT}
+    assert set(SQL_FILES) == {*STAGES, *(f"metrics/{name}" for name in METRICS), *AGREEMENT, *EXPLAIN}
 
 
 @pytest.mark.parametrize("name", SQL_FILES)

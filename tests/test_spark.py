@@ -157,6 +157,13 @@ def test_metrics_are_equal(both: tuple[Any, Engine], metric: str) -> None:
             assert_same(spark, engine, render(f"metrics/{metric}", table, selection, **numbers))
 
 
+@pytest.mark.parametrize("query", ["ends", "statuses"])
+def test_what_explains_a_code_is_equal(both: tuple[Any, Engine], query: str) -> None:
+    spark, engine = both
+    engine.make("clustered")
+    assert_same(spark, engine, render(f"explain/{query}", "attempts", close_code=1006, http_status=-1))
+
+
 @pytest.mark.parametrize("query", ["id_pairs", "rows", "clocks", "counts", "matrix"])
 def test_joining_of_both_sides_is_equal(both: tuple[Any, Engine], tmp_path: Path, query: str) -> None:
     spark, engine = both

@@ -158,8 +158,8 @@ def spread(count: int, low: float, high: float) -> np.ndarray[tuple[int], np.dty
     return np.linspace(low, high, count)
 
 
-def names(count: int) -> list[str]:
-    return [f"s{n}" for n in range(count)]
+def names(count: int) -> np.ndarray:
+    return np.arange(count)
 
 
 def test_no_match_without_a_peak() -> None:
@@ -180,7 +180,7 @@ def test_match_needs_eight_above_the_background() -> None:
 
     assert (peak(5), peak(12)) == (0, 1)
     assert matching(np.full(19, 60.1), names(19), TIMEOUTS) == ()  # too few to say anything
-    found = matching(np.full(40, 60.1), ["one"] * 40, TIMEOUTS)
+    found = matching(np.full(40, 60.1), np.zeros(40, int), TIMEOUTS)
     assert [(m.seconds, m.inside, m.session_count, m.background) for m in found] == [(60, 40, 1, 0.0)]
 
 
@@ -189,15 +189,9 @@ def test_no_match_below_a_quarter_over_the_background() -> None:
     assert matching(values, names(len(values)), [60]) == ()
 
 
-def ends(seconds: list[float], sessions: list[str], host: str = "a.example") -> pd.DataFrame:
-    start = pd.Timestamp("2026-11-23T10:00:00Z")
-    at = [start + pd.Timedelta(seconds=s) for s in seconds]
-    columns = {
-        "ended_at": at,
-        "session_key": sessions,
-        "client_id": None,
-        "attempt_id": [f"a{n}" for n in range(len(at))],
-    }
+def ends(seconds: list[float], sessions: np.ndarray, host: str = "a.example") -> pd.DataFrame:
+    start = pd.Timestamp("2026-11-23T10:00:00Z").value // 1000
+    columns = {"ended_us": [start + round(s * 1e6) for s in seconds], "cluster_number": sessions}
     return pd.DataFrame({**columns, "url_host": host, "network_type": "wifi"})
 
 
@@ -205,7 +199,7 @@ def test_together_counts_sessions_not_rows() -> None:
     five = together(ends([0, 1, 2, 3, 9.9], names(5)))
     assert [(g.at, g.session_count, g.hosts) for g in five] == [("2026-11-23T10:00:00Z", 5, ("a.example",))]
     assert together(ends([0, 1, 2, 3, 10.1], names(5))) == []
-    assert together(ends([0, 1, 2, 3, 4, 5], ["same"] * 6)) == []
+    assert together(ends([0, 1, 2, 3, 4, 5], np.zeros(6, int))) == []
     busy = [float(n) for n in range(1200)]  # ten sessions in any ten seconds are this service's ordinary traffic
     assert together(ends(busy, names(1200))) == []
 
@@ -216,16 +210,16 @@ def test_hostile_hosts_are_made_inert() -> None:
 
 
 def test_hostile_reasons_are_made_inert() -> None:
-    frame = pd.DataFrame(
-        {"http_status": [502] * 3, "side": ["proxy"] * 3, "is_opened": [False] * 3, "sample_weight": [1.0] * 3}
-    )
-    frame = frame.assign(
+    frame = ends([0, 400, 800], names(3)).assign(
+        side="proxy",
+        is_opened=False,
+        sample_weight=1.0,
         lifetime_s=np.nan,
-        longest_inbound_silence_ms=np.nan,
+        silence_s=np.nan,
         close_reason="\x1b[31m\u202e",
-        **dict(ends([0, 400, 800], names(3)).items()),
     )
-    found = of_status(502, frame)
+    counts = pd.DataFrame({"side": ["proxy", "proxy"], "http_status": [502, None], "weight": [3.0, 4.0]})
+    found = of_status(502, counts, frame)
     assert (found.side, found.count, found.never_opened) == ("proxy", 3, 3)
     assert found.reasons == (("\\x1b[31m\\u202e", 3),)
 

@@ -1,7 +1,7 @@
 """What a lake shows about a code: frames in, dataclasses out, no words.
 
 Counts and shares come from the metric ``close_codes`` (weighted, with its intervals and evidence floor); durations and
-simultaneous ends from the rows of the table ``attempts``.
+simultaneous ends from the attempts that have the code (``sql/explain/ends.sql``).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from wslog.diagnosis import Diagnosis
+    from wslog.engine import Engine
 
 MIN_EXCESS = 8
 """Durations above the background below which nothing is said."""
@@ -52,8 +53,8 @@ class CodeLake(Protocol):
     @property
     def path(self) -> Path: ...
 
-    def attempts(self) -> pd.DataFrame:
-        """Return the table ``attempts``."""
+    @property
+    def engine(self) -> Engine: ...
 
     def close_codes(self, by: Sequence[str] = ()) -> pd.DataFrame:
         """Return one row per group, side, close code and source of the code."""
@@ -64,12 +65,12 @@ class CodeLake(Protocol):
 
 def observe(lake: CodeLake, number: int, is_status: bool) -> Evidence:
     """Return what the lake shows about a close code, or about an HTTP status of handshakes."""
-    attempts = lake.attempts()
+    hit = ends(lake.engine, **{"http_status" if is_status else "close_code": number})
     if is_status:
-        found = of_status(number, attempts)
+        found = of_status(number, lake.engine.run("explain/statuses", "attempts"), hit)
     else:
         frames = {name: lake.close_codes(by=[name]) for name in ("is_opened", "network_type", "iso_week")}
-        found = of_code(number, attempts, lake.close_codes(), frames)
+        found = of_code(number, hit, lake.close_codes(), frames)
     if found.side is None:
         return found
     name = "http_status" if is_status else "close_code"
@@ -78,14 +79,29 @@ def observe(lake: CodeLake, number: int, is_status: bool) -> Evidence:
     return replace(found, causes=_shares(mine, "cause", by_count=True))
 
 
-def of_code(number: int, attempts: pd.DataFrame, overall: pd.DataFrame, by: dict[str, pd.DataFrame]) -> Evidence:
+def ends(engine: Engine, close_code: int = -1, http_status: int = -1) -> pd.DataFrame:
+    """Return the attempts that ended with a code, or were answered with a status.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per attempt: ``side``, ``is_opened``, ``lifetime_s``, ``silence_s`` (the longest inbound silence), ``ended_us``
+        (microseconds since 1970), ``cluster_number`` (whose it is), ``url_host``, ``network_type``, ``close_reason``,
+        ``sample_weight``; texts are categories, null where the log does not say.
+    """
+    rows = engine.fetch("explain/ends", "attempts", close_code=close_code, http_status=http_status)
+    found: pd.DataFrame = rows.to_pandas(strings_to_categorical=True)
+    return found
+
+
+def of_code(number: int, hit: pd.DataFrame, overall: pd.DataFrame, by: dict[str, pd.DataFrame]) -> Evidence:
     """Return the evidence on a close code.
 
     Parameters
     ----------
     number : int
-    attempts : pandas.DataFrame
-        The table ``attempts``.
+    hit : pandas.DataFrame
+        :func:`ends` with the code.
     overall : pandas.DataFrame
         ``close_codes()``.
     by : dict
@@ -107,7 +123,6 @@ def of_code(number: int, attempts: pd.DataFrame, overall: pd.DataFrame, by: dict
     }
     opened = mine["is_opened"].groupby("is_opened")["numerator"].sum()
     first = {name: frame[frame["close_code_source"] == main["close_code_source"]] for name, frame in mine.items()}
-    hit = attempts[((attempts["close_code"] == number) & (attempts["side"] == side)).fillna(False).astype(bool)]
     return Evidence(
         side=side,
         count=float(rows.loc[rows["side"] == side, "numerator"].sum()),
@@ -121,29 +136,34 @@ def of_code(number: int, attempts: pd.DataFrame, overall: pd.DataFrame, by: dict
         weeks=_shares(first["iso_week"], "iso_week", by_count=False),
         present=listed[:_SHOWN],
         without_code=without,
-        **_rows(hit),
+        **_rows(hit[hit["side"] == side]),
     )
 
 
-def of_status(number: int, attempts: pd.DataFrame) -> Evidence:
-    """Return the evidence on an HTTP status of handshakes: counts only, of the side that has most."""
-    said = attempts[attempts["http_status"].notna()]
-    present = tuple(
-        (str(code), float(n))
-        for code, n in said.groupby(said["http_status"].astype("int64"))["sample_weight"].sum().items()
-    )
-    listed = tuple(sorted(present, key=lambda pair: -pair[1])[:_SHOWN])
-    hit = said[said["http_status"] == number]
-    without = float(attempts.loc[attempts["http_status"].isna(), "sample_weight"].sum())
+def of_status(number: int, counts: pd.DataFrame, hit: pd.DataFrame) -> Evidence:
+    """Return the evidence on an HTTP status of handshakes: counts only, of the side that has most.
+
+    Parameters
+    ----------
+    number : int
+    counts : pandas.DataFrame
+        Weighted attempts (``weight``) by ``side`` and ``http_status``.
+    hit : pandas.DataFrame
+        :func:`ends` with the status.
+    """
+    said = counts[counts["http_status"].notna()]
+    present = said.groupby(said["http_status"].astype("int64"))["weight"].sum().sort_values(ascending=False)
+    listed = tuple((str(code), float(weight)) for code, weight in present.head(_SHOWN).items())
+    without = float(counts.loc[counts["http_status"].isna(), "weight"].sum())
     if hit.empty:
-        return Evidence(None, 0, float(attempts["sample_weight"].sum()), present=listed, without_code=without)
+        return Evidence(None, 0, float(counts["weight"].sum()), present=listed, without_code=without)
     side = str(hit.groupby("side", observed=True)["sample_weight"].sum().idxmax())
     hit = hit[hit["side"] == side]
     is_opened = hit["is_opened"].astype(bool)
     return Evidence(
         side=side,
         count=float(hit["sample_weight"].sum()),
-        total=float(attempts.loc[attempts["side"] == side, "sample_weight"].sum()),
+        total=float(counts.loc[counts["side"] == side, "weight"].sum()),
         opened=float(hit.loc[is_opened, "sample_weight"].sum()),
         never_opened=float(hit.loc[~is_opened, "sample_weight"].sum()),
         present=listed,
@@ -156,19 +176,17 @@ def _rows(hit: pd.DataFrame) -> dict[str, Any]:
     """Return what single rows tell: durations near timeouts, ends together, reasons."""
     opened = hit[hit["is_opened"].astype(bool)]
     timeouts = [int(entry["seconds"]) for entry in data("timeouts")]
-    columns = (
-        ("lifetime", opened["lifetime_s"].dropna()),
-        ("silence", opened["longest_inbound_silence_ms"].dropna() / 1000),
-    )
-    who = _sessions(opened)
+    columns = (("lifetime", opened["lifetime_s"].dropna()), ("silence", opened["silence_s"].dropna()))
+    who = opened["cluster_number"]
     matches = tuple(
         match
         for name, values in columns
-        for match in matching(values.to_numpy(np.float64), list(who[values.index]), timeouts, name)
+        for match in matching(values.to_numpy(np.float64), who[values.index].to_numpy(), timeouts, name)
     )
     enough = max(len(values) for _, values in columns) >= MIN_ROWS
     groups = together(opened if len(opened) else hit)
-    reasons = hit["close_reason"].dropna().astype(str).value_counts()
+    reasons = hit["close_reason"].value_counts()
+    reasons = reasons[reasons > 0]
     return {
         "duration_count": len(columns[0][1]),
         "timeout_state": "matches" if matches else "none" if enough else "insufficient",
@@ -180,7 +198,7 @@ def _rows(hit: pd.DataFrame) -> dict[str, Any]:
 
 
 def matching(
-    seconds: FloatArray, sessions: Sequence[str], timeouts: Sequence[int], measure: str = "lifetime"
+    seconds: FloatArray, sessions: npt.NDArray[np.int64], timeouts: Sequence[int], measure: str = "lifetime"
 ) -> tuple[Match, ...]:
     """Return the well-known timeouts at which durations gather.
 
@@ -188,7 +206,7 @@ def matching(
     ----------
     seconds : (n,) array
         Lifetimes or silences.
-    sessions : sequence of str
+    sessions : (n,) array
         Whose each is.
     timeouts : sequence of int
     measure : str
@@ -203,7 +221,7 @@ def matching(
     if len(seconds) < MIN_ROWS:
         return ()
     order = np.argsort(seconds, kind="stable")
-    ordered, who = seconds[order], np.asarray(sessions, dtype=object)[order]
+    ordered, who = seconds[order], sessions[order]
     found: list[Match] = []
     for timeout in timeouts:
         low, high = timeout - 0.3, timeout + max(1.0, 0.01 * timeout)
@@ -218,7 +236,7 @@ def matching(
             and chance <= MAX_CHANCE / len(timeouts)
         ):
             median = float(np.median(ordered[edges[1] : edges[2]]))
-            among = len(set(who[edges[1] : edges[2]]))
+            among = len(np.unique(who[edges[1] : edges[2]]))
             found.append(
                 Match(
                     measure,
@@ -232,11 +250,6 @@ def matching(
                 )
             )
     return tuple(found)
-
-
-def _sessions(attempts: pd.DataFrame) -> pd.Series[Any]:
-    """Return whose each attempt is: the session; where none is known the client; else nobody else's."""
-    return attempts["session_key"].fillna(attempts["client_id"]).fillna(attempts["attempt_id"]).astype(str)
 
 
 def _tail(inside: int, beside: int, p: float) -> float:
@@ -255,11 +268,11 @@ def together(attempts: pd.DataFrame) -> list[Together]:
 
     Chance: six standard deviations of a Poisson count above the mean of the ten minutes around.
     """
-    timed = attempts[attempts["ended_at"].notna()].sort_values("ended_at", kind="stable")
+    timed = attempts[attempts["ended_us"].notna()].sort_values("ended_us", kind="stable")
     if len(timed) < TOGETHER_SESSIONS:
         return []
-    at = (timed["ended_at"] - timed["ended_at"].iloc[0]).dt.total_seconds().to_numpy(np.float64)
-    who = _sessions(timed).to_numpy()
+    us = timed["ended_us"].to_numpy(np.float64)  # exact until the year 2255
+    at, who = (us - us[0]) / 1e6, timed["cluster_number"].to_numpy()
     stop = np.searchsorted(at, at + TOGETHER_S)
     around = np.searchsorted(at, at + TOGETHER_S + _AROUND_S) - np.searchsorted(at, at - _AROUND_S)
     count = stop - np.arange(len(at))
@@ -271,10 +284,10 @@ def together(attempts: pd.DataFrame) -> list[Together]:
         if i < end:
             continue
         part = timed.iloc[i : stop[i]]
-        sessions = len(set(who[i : stop[i]]))
+        sessions = len(np.unique(who[i : stop[i]]))
         if sessions >= max(TOGETHER_SESSIONS, mean[i] + HERD_SIGMA * math.sqrt(mean[i])):
             hosts = part["url_host"].dropna().astype(str).value_counts().index[:2]
-            when = part["ended_at"].iloc[0].isoformat(timespec="seconds").replace("+00:00", "Z")
+            when = f"{np.datetime64(int(us[i]) // 1_000_000, 's')}Z"
             networks = int(part["network_type"].nunique())
             found.append(Together(when, sessions, networks, tuple(terminal(host, 40) for host in hosts)))
             end = int(stop[i])
