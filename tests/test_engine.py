@@ -47,7 +47,15 @@ METRICS = {
     "retries": "episodes",
     "slo": "attempts",
 }
-NUMBERS = {"max_retry": 20, "by_client": 0, "is_time": 1, "from_1h": 4, "from_6h": 3, "from_3d": 2, "from_7d": 1, "close_code": 1006, "http_status": 101}  # fmt: skip
+POLICY = {
+    "policy/chances": "attempts",
+    "policy/herd_attempts": "attempts",
+    "policy/herd_members": "episodes",
+    "policy/observed": "episodes",
+    "policy/outages": "episodes",
+    "policy/tries": "episodes",
+}
+NUMBERS = {"max_retry": 20, "window_s": 600, "by_client": 0, "is_time": 1, "from_1h": 4, "from_6h": 3, "from_3d": 2, "from_7d": 1, "close_code": 1006, "http_status": 101}  # fmt: skip
 
 
 @pytest.fixture
@@ -339,7 +347,7 @@ def test_only_numbers_and_lists_fill_placeholders() -> None:
 SQL = Path(str(files("wslog").joinpath("sql")))
 SQL_FILES = sorted(
     path.relative_to(SQL).with_suffix("").as_posix()
-    for folder in ("", "agreement", "explain", "metrics")
+    for folder in ("", "agreement", "explain", "metrics", "policy")
     for path in (SQL / folder).glob("*.sql")
 )
 RESERVED = {
@@ -367,13 +375,13 @@ FUNCTIONS = {
     "BIT_OR", "CAST", "CHR", "COALESCE", "COUNT", "DATE_TRUNC", "FIRST_VALUE", "GREATEST", "LAG", "LEAD", "LEAST", "LPAD", "MAX", "MAX_BY",
     "MIN", "MIN_BY", "PERCENTILE_CONT", "ROUND", "ROW_NUMBER", "DENSE_RANK", "SQRT", "SUBSTRING", "SUM", "TIMESTAMP_MICROS", "UNIX_MICROS", "WEEKOFYEAR", "YEAR",
 }  # fmt: skip
-"""Functions that were seen to do the same on both engines; tests/test_spark.py compares them."""
+"""Functions that were seen to do the same on both engines; tests/test_spark*.py compare them."""
 
 
 def rendered(name: str) -> str:
     if "/" not in name:
         return render(name)
-    table = "attempts" if name in AGREEMENT + EXPLAIN else METRICS[name.split("/")[1]]
+    table = "attempts" if name in AGREEMENT + EXPLAIN else POLICY.get(name) or METRICS[name.split("/")[1]]
     selection = Selection(
         ("iso_week", "day", "network_type"), parse_period("2026-11-01", "2026-12-01"), parse_filter("os = 'x'", [table])
     )
@@ -381,7 +389,7 @@ def rendered(name: str) -> str:
 
 
 def test_every_file_is_known() -> None:
-    assert set(SQL_FILES) == {*STAGES, *(f"metrics/{name}" for name in METRICS), *AGREEMENT, *EXPLAIN}
+    assert set(SQL_FILES) == {*STAGES, *(f"metrics/{name}" for name in METRICS), *AGREEMENT, *EXPLAIN, *POLICY}
 
 
 @pytest.mark.parametrize("name", SQL_FILES)
@@ -404,3 +412,12 @@ def test_sql_is_in_the_portable_subset(name: str) -> None:
     for window in tree.find_all(exp.Window):
         if isinstance(window.this, (exp.RowNumber, exp.Lag, exp.Lead, exp.FirstValue)):
             assert window.args.get("order") or window.args.get("alias"), f"no order: {window.sql()}"
+
+
+@pytest.mark.parametrize("name", POLICY)
+def test_whole_numbers_stay_whole_numbers(engine: Engine, name: str) -> None:
+    """DuckDB adds whole numbers up in 128 bits, which leave it as decimals: each sum is cast back."""
+    for stage in STAGES:
+        engine.make(stage)
+    kinds = [str(kind) for kind in engine._connection.sql(rendered(name)).types]
+    assert not [kind for kind in kinds if kind.startswith(("HUGEINT", "DECIMAL"))]

@@ -9,8 +9,8 @@ WITH picked AS (
   SELECT episode_id, attempt_id, session_order, retry_number, attempt_role, started_us, opened_us, ended_us, network_word,
          LAG(attempt_id) OVER w AS before_id, LAG(attempt_role) OVER w AS before_role, LAG(started_us) OVER w AS before_started_us,
          LAG(ended_us) OVER w AS before_ended_us, LAG(network_word) OVER w AS before_network, LEAD(attempt_id) OVER w AS after_id,
-         SUM(CASE WHEN attempt_role = 'short' THEN 1 ELSE 0 END)
-           OVER (PARTITION BY episode_id ORDER BY session_order ROWS UNBOUNDED PRECEDING) AS short_count
+         CAST(SUM(CASE WHEN attempt_role = 'short' THEN 1 ELSE 0 END)
+           OVER (PARTITION BY episode_id ORDER BY session_order ROWS UNBOUNDED PRECEDING) AS BIGINT) AS short_count
   FROM outages
   WHERE retry_number IS NOT NULL
   WINDOW w AS (PARTITION BY episode_id ORDER BY session_order)
