@@ -10,7 +10,14 @@ from wslog.policy.backoff import Backoff
 from wslog.policy.figures import Z95, Figure
 from wslog.policy.policies import Fallback, Policy
 from wslog.policy.presets import load_policy
-from wslog.policy.tuning_decisions import DECISIONS, difference_words, in_order, outages_to_tell, policy_words
+from wslog.policy.tuning_decisions import (
+    DECISIONS,
+    difference_words,
+    in_order,
+    outages_to_tell,
+    policy_words,
+    waits_words,
+)
 
 
 def cost(value: float, half: float) -> Figure:
@@ -35,6 +42,20 @@ def cost(value: float, half: float) -> Figure:
 )
 def test_a_policy_in_half_a_line(policy: Policy, words: str) -> None:
     assert policy_words(policy) == words
+
+
+@pytest.mark.parametrize(
+    ("waits", "limit", "words"),
+    [
+        ((0.5, 1.0, 4.0), None, "0.5, 1, then 4 s every time"),
+        ((2.0,), None, "2 s every time"),
+        ((0.5, 1.0, 4.0), 3, "0.5, 1, 4 s, then no more"),
+        ((0.5, 1.0, 4.0), 2, "0.5, 1 s, then no more"),
+        ((0.5, 4.0), 7, "0.5, then 4 s every time up to attempt 7"),
+    ],
+)
+def test_waits_end_where_the_limit_ends_them(waits: tuple[float, ...], limit: int | None, words: str) -> None:
+    assert waits_words(waits, limit) == words
 
 
 def test_what_a_difference_needs_is_what_a_z_test_needs() -> None:

@@ -155,7 +155,7 @@ def tuning_text(tuning: Tuning, page: Path | None = None, width: int = 80) -> st
     }
     for kind, head in heads.items():
         for title, words in advice_of(tuning, kind):
-            lines += ["", *_wrapped(f"{head}: {title} {words}", width, "   ")]
+            lines += ["", *_wrapped(f"{head}: {f'{title} {words}'.strip()}", width, "   ")]
     end = (
         f"wrote {terminal(str(page))}"
         if page is not None

@@ -106,7 +106,7 @@ def tune(
         herds=herd.herds,
         loads=herd.loads,
         observed=remarks,
-        decisions=_decisions(compared, groups, now, weeks),
+        decisions=_decisions(compared, groups, now, weeks, rows),
         advice=advice_frame(compared.by, rows),
         groups=groups,
         **frames,
@@ -179,14 +179,24 @@ def _frames(
 
 
 def _decisions(
-    compared: Comparison, groups: dict[tuple[Any, ...], GroupTuning], now: Policy, weeks: float | None
+    compared: Comparison,
+    groups: dict[tuple[Any, ...], GroupTuning],
+    now: Policy,
+    weeks: float | None,
+    advice: Sequence[Row],
 ) -> pd.DataFrame:
-    by = compared.by
-    rows = [
-        decision_row(dict(zip(by, group.key, strict=True)), groups.get(group.key), group.outages, now, weeks)
-        for group in sorted(compared.groups, key=_size)
-    ]
+    by, rows = compared.by, []
+    for group in sorted(compared.groups, key=_size):
+        key = dict(zip(by, group.key, strict=True))
+        # the record that buys most stands first
+        told = (f"{one['title']} {one['text']}" for one in advice if one["kind"] == "log" and _is_of(one, key))
+        rows.append(decision_row(key, groups.get(group.key), group.outages, now, weeks, next(told, "")))
     return pd.DataFrame(in_order(rows), columns=[*by, *DECISION_COLUMNS])
+
+
+def _is_of(one: Row, key: dict[str, Any]) -> bool:
+    # a null is the same object in both, though not equal to itself
+    return all(one[name] is value or one[name] == value for name, value in key.items())
 
 
 def _name(key: tuple[Any, ...]) -> str:

@@ -187,7 +187,7 @@ def experiment_advice(group: GroupTuning, outages: Outages, weeks: float | None)
 
 
 def log_advice(group: GroupTuning, outages: Outages) -> list[Row]:
-    """Return what one more log field, or exploring, would narrow; nothing where no figure of the recommendation is a bound."""
+    """Return what one more log field, or exploring, would narrow, what buys most first; nothing where no figure of the recommendation is a bound."""
     if group.proposed is None or group.current is None:
         return []
     mine = {figure.name: figure for figure in group.figures[group.proposed.name]}
@@ -205,7 +205,7 @@ def log_advice(group: GroupTuning, outages: Outages) -> list[Row]:
     width = now.ci_high - now.ci_low
     is_share = name.endswith("_ratio")
     rows = []
-    for one in found:
+    for one in sorted(found, key=lambda gain: gain.width):
         if one.quantity != name or not one.width < width:
             continue
         wide, narrow = (f"{100 * w:.2g} points" if is_share else f"{w:.3g} s" for w in (width, one.width))

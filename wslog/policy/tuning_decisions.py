@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import NormalDist
 from typing import Any
 
@@ -54,9 +54,14 @@ def decided(group: GroupTuning | None) -> str:
 
 
 def decision_row(
-    key: Mapping[str, Any], group: GroupTuning | None, outages: Outages, current: Policy, weeks: float | None
+    key: Mapping[str, Any],
+    group: GroupTuning | None,
+    outages: Outages,
+    current: Policy,
+    weeks: float | None,
+    records: str = "",
 ) -> dict[str, Any]:
-    """Return the row of one group in ``decisions``; ``weeks`` is how long its logs run."""
+    """Return the row of one group in ``decisions``; ``weeks`` is how long its logs run, ``records`` what one more would buy."""
     decision = decided(group)
     per_week = float(outages.weight.sum()) / weeks if weeks else None
     found: dict[str, Any] = dict.fromkeys(COLUMNS) | {
@@ -70,7 +75,7 @@ def decision_row(
     else:
         if group.proposed is not None:
             found["then"] = schedule_words(group)
-        unknown, learn = _open_ends(decision, group, outages, per_week)
+        unknown, learn = _open_ends(decision, group, records or _log_more(outages), per_week)
         if (cost := group.cost_gain) is not None:
             names = ("cost_difference_s", "cost_low_s", "cost_high_s", "cost_status", "cost_assumption")
             found |= dict(zip(names, (cost.value, *_ends(cost), cost.status, cost.assumption), strict=True))
@@ -91,13 +96,21 @@ def policy_words(policy: Policy) -> str:
 def schedule_words(group: GroupTuning) -> str:
     """Return the recommended waits, wait by wait, and what becomes of the fallback."""
     schedule, proposed = group.schedule, group.proposed
-    *first, last = [f"{wait:g}" for wait in schedule.waits_s]
-    limit = "" if schedule.attempt_limit is None else f", at most {schedule.attempt_limit} attempts"
-    words = f"{', '.join(first)}, then {last} s every time{limit}" if first else f"{last} s every time{limit}"
+    words = waits_words(schedule.waits_s, schedule.attempt_limit)
     words += f"; each ±{100 * schedule.jitter:.0f} %"
     if isinstance(proposed, WhilePolling) and proposed.fallback is not None:
         words += f"; {proposed.fallback.transport} from the {ordinal(proposed.polls_after)} failure on, trying the WebSocket meanwhile"
     return words
+
+
+def waits_words(waits_s: Sequence[float], attempt_limit: int | None) -> str:
+    """Return ``0.5, 1, then 4 s every time``, or with a limit ``0.5, 1, 4 s, then no more``."""
+    waits = [f"{wait:g}" for wait in waits_s[:attempt_limit]]
+    if attempt_limit is not None and attempt_limit <= len(waits):
+        return f"{', '.join(waits)} s, then no more"
+    *first, last = waits
+    words = f"{', '.join(first)}, then {last} s every time" if first else f"{last} s every time"
+    return words if attempt_limit is None else f"{words} up to attempt {attempt_limit}"
 
 
 def ordinal(number: int) -> str:
@@ -118,7 +131,7 @@ def _too_few(count: int, per_week: float | None) -> tuple[str, str]:
     return unknown, f"Keep logging: {missing} more outages, {_span(missing / per_week)} at the rate of these logs."
 
 
-def _open_ends(decision: str, group: GroupTuning, outages: Outages, per_week: float | None) -> tuple[str, str]:
+def _open_ends(decision: str, group: GroupTuning, records: str, per_week: float | None) -> tuple[str, str]:
     """Return what these logs do not tell about a group with enough outages, and what would tell it."""
     cost = group.cost_gain
     if cost is None:
@@ -132,7 +145,7 @@ def _open_ends(decision: str, group: GroupTuning, outages: Outages, per_week: fl
         )
         if last is not None:
             unknown += f" Too few attempts after {last:.3g} s saw when outages end."
-        return unknown, _log_more(outages)
+        return unknown, records
     if decision != "change":
         unknown = (
             f"Whether it gains anything: downtime plus attempts cost {change_words(cost.value, ' s')} an outage, 95 % interval "
