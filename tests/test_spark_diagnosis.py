@@ -77,5 +77,7 @@ def test_queries_are_equal(world: tuple[Any, Engine], query: str) -> None:
 def test_arrivals_are_equal(world: tuple[Any, Engine]) -> None:
     spark, engine = world
     low, high = engine._fetch("SELECT MIN(started_us) AS a, MAX(started_us) AS b FROM attempts").to_pylist()[0].values()
-    sql = render("diagnosis/arrivals", "attempts", Selection(), since_us=low + 1_000_000, until_us=high)
-    assert_same(spark, engine, sql)
+    hours = f"SELECT CAST({low + 1_000_000} AS BIGINT) AS since_us, CAST({high} AS BIGINT) AS until_us"
+    engine.put("herd_hours", engine._fetch(hours))
+    spark.sql(hours).createOrReplaceTempView("herd_hours")
+    assert_same(spark, engine, render("diagnosis/arrivals", "attempts", Selection()))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from wslog.diagnosis.findings import Herd
 from wslog.diagnosis.model import FloatArray, Observed, numbers, places
@@ -49,8 +50,8 @@ def measure(engine: Engine, selection: Selection, seen: Observed, herds: Sequenc
     """
     rows = []
     if herds:
-        since, until = min(h.from_us for h in herds) - BEFORE_S * 1e6, max(h.until_us for h in herds) + WATCHED_S * 1e6
-        found = engine.run("diagnosis/arrivals", "attempts", selection, since_us=int(since), until_us=int(until))
+        engine.put("herd_hours", hours(herds))
+        found = engine.fetch("diagnosis/arrivals", "attempts", selection).to_pandas(strings_to_categorical=True)
         here, totals = places(found), places(seen.totals)
         load = {name: found[here == name].reset_index(drop=True) for name in {herd.place for herd in herds}}
         known = {str(name): row for name, row in zip(totals, seen.totals.to_dict("records"), strict=True)}
@@ -66,6 +67,18 @@ def measure(engine: Engine, selection: Selection, seen: Observed, herds: Sequenc
         elif name.endswith(("_s", "_ratio")) or name.startswith("ci_"):
             frame[name] = frame[name].astype("float64")
     return frame.sort_values(["started_at", "herd_id", "side"], kind="stable", ignore_index=True)
+
+
+def hours(herds: Sequence[Herd]) -> pa.Table:
+    """Return the stretches of time around herds as ``since_us`` and ``until_us``; those that overlap are one."""
+    found: list[list[int]] = []
+    for herd in sorted(herds, key=lambda herd: herd.from_us):
+        since, until = int(herd.from_us - BEFORE_S * 1e6), int(herd.until_us + WATCHED_S * 1e6) + 1
+        if found and since <= found[-1][1]:
+            found[-1][1] = max(until, found[-1][1])
+        else:
+            found.append([since, until])
+    return pa.table({"since_us": [since for since, _ in found], "until_us": [until for _, until in found]})
 
 
 def _row(load: pd.DataFrame, totals: dict[Any, Any], seen: Observed, herd: Herd) -> dict[str, Any]:
