@@ -1,18 +1,21 @@
 """What schedules made on estimates cost, and how many attempts they need, in worlds whose outages are known.
 
-    python -m tests.policy.regret [--repeats 20]
+    python -m tests.policy.regret [--repeats 20] [--random WORLDS]
 
 prints the table of regrets (cost over the optimum's, by world, kind of log, size and price) and that of attempts at equal mean
-downtime. The smoothing was chosen on the worlds of ``CHOSEN_ON`` with other seeds; ``UNSEEN`` had no part in it.
+downtime; with ``--random``, regrets in random worlds instead. The smoothing was chosen on random worlds and on those of ``CHOSEN_ON``,
+all with other seeds; ``UNSEEN`` had no part in it.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from tests.policy.random_worlds import log_normal_worlds, other_worlds
 from tests.policy.worlds import CELLULAR, WIFI, Network, first_connects, full_jitter, linear_3, log_of, play
 from wslog.policy.estimate import estimate
 from wslog.policy.frontier import Placed, frontier, place, under
@@ -97,17 +100,45 @@ def against_presets(
     ]
 
 
+RANDOM: dict[str, Callable[[int, int], list[Network]]] = {
+    "log-normal": log_normal_worlds,
+    "other laws": other_worlds,
+}
+PRICES_S = (0.2, 1.0, 5.0)
+
+
+def print_random(count: int) -> None:
+    """Print regrets over random worlds, one log of 1,000 outages each."""
+    print(
+        f"regret in % of the optimum's cost over {count} random worlds, mean (median, 90 %): exact schedule; list to set"
+    )
+    for laws, made in RANDOM.items():
+        for kind in ("L1", "L3"):
+            worlds = made(count, FIRST_SEED)
+            seen = [(*estimated(kind, world, 1000, FIRST_SEED), world) for world in worlds]
+            for price in PRICES_S:
+                found = [regret(*one, price) for one in seen]
+                exact, listed = (100 * np.asarray([getattr(r, n) for r in found]) for n in ("exact", "listed"))
+                told = (f"{x.mean():.2f} ({np.median(x):.2f}, {np.quantile(x, 0.9):.2f})" for x in (exact, listed))
+                print(f"{laws:10} {kind} price {price:3g} s: {'; '.join(told)}", flush=True)
+
+
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=20)
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--random", type=int, default=0, metavar="WORLDS")
+    given = parser.parse_args()
+    if given.random:
+        print_random(given.random)
+        return
+    repeats = given.repeats
     print("regret in % of the optimum's cost, median (max): exact schedule on the estimate; list to set")
     for name, world in {**CHOSEN_ON, **UNSEEN}.items():
         for kind in ("L1", "L3"):
             for count in (300, 1000, 3000) if name in WORLDS else (1000,):
                 seen = [estimated(kind, world, count, FIRST_SEED + k) for k in range(repeats)]
-                for price in (0.2, 1.0, 5.0):
+                for price in PRICES_S:
                     found = [regret(*one, world, price) for one in seen]
                     exact, listed = (100 * np.asarray([getattr(r, n) for r in found]) for n in ("exact", "listed"))
                     print(

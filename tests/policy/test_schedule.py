@@ -145,8 +145,9 @@ def test_starts_keep_their_distance_and_rounding_is_cheap(price_s, failure_ratio
     assert best.cost_s <= horizon_s
     waits, limit = rounded(best, outage)
     listed = evaluate(starts_of(waits, terms, limit), outage, terms) if waits else nothing
-    # a high price leaves few attempts before the horizon, and the horizon cuts the wait that repeats
-    assert listed.cost_s(price_s) <= best.cost_s * (1.006 if price_s < 5 and horizon_s > 60 else 1.03)
+    # 0.02 % is what is allowed; attempts at less than the least price here need more waits than a list may have, and with few
+    # attempts before the horizon no wait of two digits may do
+    assert listed.cost_s(price_s) <= best.cost_s * (1.002 if horizon_s > 60 else 1.01)
 
 
 @pytest.mark.parametrize("world", [WIFI, CELLULAR])
@@ -156,7 +157,8 @@ def test_the_list_is_short_round_and_its_costs_are_stated(world):
         # cheap attempts make many before the last wait
         assert len(best.waits_s) <= (30 if price_s >= 1 else 48) and best.attempt_limit is None
         assert all(f"{wait:.2g}" == f"{wait:g}" or wait >= 100 for wait in best.waits_s)
-        assert 0 <= best.rounding_cost_ratio <= 0.0015
+        # the optimum lies on a grid of times, so a list may be cheaper by a little
+        assert -5e-4 <= best.rounding_cost_ratio <= 5e-4
         assert 0 <= best.jitter_cost_ratio <= 0.02  # 0.2 to 1.3 % of the downtime at two attempts or more
         assert best.cost_s == pytest.approx(best.downtime_mean_s + price_s * best.attempts_mean)
 
