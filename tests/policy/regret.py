@@ -19,7 +19,7 @@ from tests.policy.random_worlds import log_normal_worlds, other_worlds
 from tests.policy.worlds import CELLULAR, WIFI, Network, first_connects, full_jitter, linear_3, log_of, play
 from wslog.policy.estimate import estimate
 from wslog.policy.frontier import Placed, frontier, place, under
-from wslog.policy.model import Distribution, Outages
+from wslog.policy.model import BoolArray, Distribution, Outages
 from wslog.policy.presets import presets
 from wslog.policy.schedule import JITTER, best_schedule
 from wslog.policy.schedule_dp import Terms, evaluate, optimum, starts_of
@@ -41,6 +41,9 @@ UNSEEN = {
     "office": Network("office", ((0.7, 0.08, 0.6), (0.2, 1.5, 0.8), (0.1, 300.0, 1.0)), 0.10, 0.01, 0.03),
     "spread": Network("spread", ((0.5, 1.0, 1.5), (0.5, 30.0, 1.5)), 0.03, 0.08, 0.2),
 }
+MOST_REGRET = 0.3
+"""Per cent: the goal for schedules made on 1,000 outages."""
+
 STAY_S = 300.0
 FIRST_SEED = 20_000
 """The smoothing was chosen on seeds below."""
@@ -133,6 +136,7 @@ def main() -> None:
         print_random(given.random)
         return
     repeats = given.repeats
+    within: list[tuple[float, BoolArray]] = []
     print("regret in % of the optimum's cost, median (max): exact schedule on the estimate; list to set")
     for name, world in {**CHOSEN_ON, **UNSEEN}.items():
         for kind in ("L1", "L3"):
@@ -141,17 +145,24 @@ def main() -> None:
                 for price in PRICES_S:
                     found = [regret(*one, world, price) for one in seen]
                     exact, listed = (100 * np.asarray([getattr(r, n) for r in found]) for n in ("exact", "listed"))
+                    if count == 1000:
+                        within.append((float(np.median(listed)), listed <= MOST_REGRET))
                     print(
                         f"{name:8} {kind} n={count:<4} price {price:3g} s: {np.median(exact):.2f} ({exact.max():.2f}); "
                         f"{np.median(listed):.2f} ({listed.max():.2f})",
                         flush=True,
                     )
+    single = np.concatenate([one for _, one in within])
+    print(
+        f"\nat most {MOST_REGRET} % at 1,000 outages, list to set: the median of {sum(m <= MOST_REGRET for m, _ in within)} of "
+        f"{len(within)} cases, {single.sum()} of {len(single)} single logs"
+    )
     for name, world in WORLDS.items():
         for jitter in (JITTER, 0.0):
             print(
                 f"\n{name}: attempts at equal mean downtime, schedules made on 1,000 outages of L3, jitter {jitter:g}"
             )
-            for one in against_presets(*estimated("L3", world, 1000, 0), world, jitter):
+            for one in against_presets(*estimated("L3", world, 1000, FIRST_SEED), world, jitter):
                 seen = one.evaluation
                 print(
                     f"{one.name:34} {seen.attempts_mean:6.2f} attempts {seen.downtime_mean_s:6.1f} s; schedule "
