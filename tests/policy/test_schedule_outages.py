@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import ndtr
 
 from tests.policy.regret import UNSEEN
 from tests.policy.worlds import CELLULAR, WIFI
+from wslog.policy import schedule_outages
 from wslog.policy.model import Distribution, grid
 from wslog.policy.schedule_outages import smooth
 
@@ -92,6 +94,19 @@ def test_what_a_fixed_schedule_saw_stays_and_its_gaps_are_filled_in(world):
     beyond = (EDGES[:-1] > 1.2) & (EDGES[:-1] < 20)
     steps = [np.abs(np.diff(np.log(one[beyond]))).max() for one in density]
     assert steps[0] < 0.2 < 0.4 < steps[1]
+
+
+def test_the_smoothest_of_all_is_the_log_normal_law_with_the_moments_of_the_data(monkeypatch):
+    # Silverman 1982: a penalty on third differences leaves normal laws alone, and these keep mean and variance of what was seen
+    monkeypatch.setattr(schedule_outages, "BENDING", 1e9)
+    monkeypatch.setattr(schedule_outages, "SLOPE", 1e-6)
+    drawn = np.exp(np.log(6.0) + 0.7 * np.random.default_rng(3).standard_normal(400))
+    seen = np.bincount(np.searchsorted(EDGES, drawn) - 1, minlength=len(EDGES) - 1) / 400
+    soft = smooth(Distribution(EDGES, seen, 0.0), 400.0)
+    mean, spread = np.log(drawn).mean(), np.log(drawn).std()
+    at = np.geomspace(0.5, 100, 40)
+    # cells are 4 % wide, and the mean of what is plausible is a little wider than the likeliest: 1 % at 400 outages
+    assert soft.cdf(at) == pytest.approx(ndtr((np.log(at) - mean) / spread), abs=0.012)
 
 
 def test_nothing_is_left_as_it_is():

@@ -95,8 +95,8 @@ class Schedule:
 
     @property
     def rounding_cost_ratio(self) -> float:
-        """How much more the list costs than the exact optimum, as a share."""
-        return self.plain.cost_s(self.price_s) / self.optimum.cost_s(self.price_s) - 1.0
+        """How much more the list costs than the optimum, as a share; 0 if less, the optimum being one on a grid of times."""
+        return max(self.plain.cost_s(self.price_s) / self.optimum.cost_s(self.price_s) - 1.0, 0.0)
 
     @property
     def jitter_cost_ratio(self) -> float:
