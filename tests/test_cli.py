@@ -166,6 +166,24 @@ def test_every_verb_has_help_a_readme_mention_and_a_twin() -> None:
     assert set(METRICS) < set(verbs)
 
 
+def test_the_demo_of_the_readme_is_read_without_a_warning(tmp_path: Path) -> None:
+    # all logs at once: several formats, and text without times; a warning is an error here
+    wslog.ingest(ROOT / "data/demo", tmp_path / "lake")
+    demo = wslog.open_lake(tmp_path / "lake")
+    frames = [
+        demo.close_codes(),
+        demo.retries(),
+        demo.fallback(),
+        demo.reliability(),
+        demo.failure_definitions(),
+        demo.slo(0.99),
+    ]
+    assert all(len(frame) for frame in frames)
+    assert len(demo.diagnose().attempts) > 5000
+    assert len(demo.agreement().matrix)
+    assert demo.explain(1006).evidence is not None
+
+
 def test_importing_the_command_line_is_light() -> None:
     code = "import sys, wslog.cli; print([m for m in ('pandas', 'pyarrow', 'duckdb', 'matplotlib', 'numpy') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

@@ -69,16 +69,22 @@ def test_columns_of_cases() -> None:
 
 @given(
     st.lists(st.tuples(st.integers(-1, 2), st.integers(0, 60)), min_size=1, max_size=12),
-    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 60)), min_size=1, max_size=12),
+    st.lists(st.tuples(st.integers(0, 2), st.one_of(st.just(np.nan), st.integers(0, 60))), min_size=1, max_size=12),
 )
-def test_what_happened_near(moves: list[tuple[int, int]], cases: list[tuple[int, int]]) -> None:
+def test_what_happened_near(moves: list[tuple[int, int]], cases: list[tuple[int, float]]) -> None:
     keys, at = (np.array(column, dtype=np.int64) for column in zip(*moves, strict=True))
-    of, when = (np.array(column, dtype=np.int64) for column in zip(*cases, strict=True))
+    of, when = (
+        np.array(column, dtype=kind) for column, kind in zip(zip(*cases, strict=True), (int, float), strict=True)
+    )
     near = Moments(keys, at * 1e6, of)
     every = np.ones(len(of), dtype=bool)
     found = near.any_between(every, when - 5.0, when + 2.0)
     for i, (key, second) in enumerate(cases):
         assert found[i] == any(k == key and second - 5 <= s <= second + 2 for k, s in moves)
+    nearest = near.nearest_s(every, when)
+    for i, (key, second) in enumerate(cases):
+        mine = [abs(s - second) for k, s in moves if k == key]
+        assert np.isnan(nearest[i]) if np.isnan(second) or not mine else abs(nearest[i]) == min(mine)
 
 
 @pytest.mark.parametrize("size", [12, 400])
