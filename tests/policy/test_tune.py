@@ -14,6 +14,7 @@ import pytest
 import wslog
 from tests.policy import worlds
 from tests.policy.accuracy import log
+from wslog.cli.tuning import run
 from wslog.errors import UsageError
 from wslog.policy.backoff import Backoff
 from wslog.policy.estimate import estimate
@@ -207,6 +208,15 @@ def test_the_demo_lake_ends_in_a_decision(lake: wslog.Lake, tmp_path: Path) -> N
     assert decided.loc["vpn", "decision"] == "few"
     assert decided["unknown"].str.len().gt(0).all()
     assert decided["learn"].str.len().gt(0).all()
+
+
+def test_the_caller_says_which_policy_is_in_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wslog.ingest([ROOT / "data/demo/lab/client.ndjson"], tmp_path / "lake")
+    run(tmp_path / "lake", policies=["socket.io"], current="fixed-1s", kind="json")
+    found = json.loads(capsys.readouterr().out)
+    assert found["current"] == "fixed-1s"
+    assert {row["policy"] for row in found["policies"] if row["role"] == "current"} == {"fixed-1s"}
+    assert {row["now"] for row in found["decisions"]} == {"fixed-1s: 1 s every time"}
 
 
 @pytest.mark.parametrize(

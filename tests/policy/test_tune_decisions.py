@@ -29,10 +29,19 @@ def cost(value: float, half: float) -> Figure:
     [
         (load_policy("linear-3"), "linear-3: 1, 2, 3 s, then polling every 1 s"),
         (Policy("once", waits_s=(0.5,)), "once: 0.5 s, then gives up"),
+        (load_policy("fixed-1s"), "fixed-1s: 1 s every time"),
+        (
+            Policy("g", backoff=Backoff("exponential", 1.0, cap_s=1e9)),
+            "g: 1, 2, 4, 8, 16, 32, 64, 128 s and so on",
+        ),
+        (
+            Policy("l", backoff=Backoff("constant", 2.0), max_attempts=10),
+            "l: 2, 2, 2, 2, 2, 2, 2, 2, … s, then gives up",
+        ),
         (Policy("never", max_attempts=0), "never: no retry, then gives up"),
         (
             Policy("p", backoff=Backoff("exponential", 1.0, cap_s=4.0, jitter="full")),
-            "p: 0–1, 0–2, 0–4, 0–4, 0–4, 0–4, 0–4, 0–4 s and so on",
+            "p: 0–1, 0–2, then 0–4 s every time",
         ),
         (
             Policy("f", waits_s=(2.0,), fallback=Fallback("sse", 5.0, 60.0)),

@@ -76,7 +76,7 @@ def run(
     os.environ.setdefault("MPLCONFIGDIR", str(lake / "_wslog" / "cache" / "matplotlib"))
     columns = [column.strip() for column in by.split(",") if column.strip()] if by else []
     tuning = open_lake(lake).tune(
-        by=columns, policies=policies, price_s=price_s, horizon_s=horizon_s, seed=seed, **period
+        by=columns, policies=policies, current=current, price_s=price_s, horizon_s=horizon_s, seed=seed, **period
     )
     page = None
     if out is not None:

@@ -14,7 +14,7 @@ from wslog.policy.figures import Z95, Figure
 from wslog.policy.gains_experiment import POWER, SIGNIFICANCE
 from wslog.policy.model import Outages
 from wslog.policy.policies import Policy
-from wslog.policy.presets import delays_text, fallback_text
+from wslog.policy.presets import fallback_text
 from wslog.policy.recommended import WhilePolling
 from wslog.policy.schedule_bounds import last_look_s
 from wslog.policy.tuning_group import GroupTuning
@@ -36,6 +36,9 @@ COLUMNS = (
 
 LEARNT_BY_TRYING = (ASSUMPTIONS["polls"], ASSUMPTIONS["gaps"])
 """Assumptions that the logs of a jittered schedule which goes on while it polls do without."""
+
+LISTED, LOOKED_AT = 8, 40
+"""Waits of a policy that are written out, and those looked at to see whether they still grow."""
 
 LONGEST_WEEKS = 156.0
 """Nobody waits longer than three years for an answer."""
@@ -84,13 +87,18 @@ def decision_row(
 
 def policy_words(policy: Policy) -> str:
     """Return a policy in half a line: ``linear-3: 1, 2, 3 s, then polling every 1 s``."""
-    waits = delays_text(policy, 8).removesuffix(" then stops")
-    if policy.max_attempts == 0:
-        waits = "no retry"
-    else:
-        waits = f"{waits} s" if policy.max_attempts is not None else f"{waits.removesuffix(', …')} s and so on"
-    then = fallback_text(policy.fallback) or ("" if policy.max_attempts is None else "gives up")
-    return f"{policy.name}: {waits}" + (f", then {then}" if then else "")
+    found = [f"{low:.4g}" if low == high else f"{low:.4g}–{high:.4g}" for low, high in policy.first_delays(LOOKED_AT)]
+    then = fallback_text(policy.fallback) or "gives up"
+    if not found:
+        return f"{policy.name}: no retry, then {then}"
+    if policy.max_attempts is not None:
+        few = found if len(found) <= LISTED else [*found[:LISTED], "…"]
+        return f"{policy.name}: {', '.join(few)} s, then {then}"
+    steady = next(place for place in range(len(found)) if len(set(found[place:])) == 1)
+    if steady > LISTED:
+        return f"{policy.name}: {', '.join(found[:LISTED])} s and so on"
+    first = f"{', '.join(found[:steady])}, then " if steady else ""
+    return f"{policy.name}: {first}{found[-1]} s every time"
 
 
 def schedule_words(group: GroupTuning) -> str:
