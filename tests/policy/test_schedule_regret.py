@@ -12,13 +12,16 @@ WITHOUT_JITTER = {"slack-socket-mode"}
 """Not beaten in the cellular world by schedules with 50 % jitter: it has none. Its clients meet again."""
 
 
-@pytest.mark.parametrize("name", [*WORLDS, "campus", "spread"])
-def test_a_thousand_outages_make_a_schedule_within_three_tenths_of_a_percent(name):
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("L3", "cellular"), ("L3", "wifi"), ("L3", "campus"), ("L3", "spread"), ("L1", "wifi"), ("L1", "office")],
+)
+def test_a_thousand_outages_make_a_schedule_within_three_tenths_of_a_percent(kind, name):
     world = {**CHOSEN_ON, **UNSEEN}[name]
-    found = [regret(*estimated("L3", world, 1000, FIRST_SEED + seed), world, 1.0) for seed in range(REPEATS)]
+    found = [regret(*estimated(kind, world, 1000, FIRST_SEED + seed), world, 1.0) for seed in range(REPEATS)]
+    # medians of 12 are 0.24 % at most; one of three is off by about 0.1 %
     assert np.median([one.exact for one in found]) <= 0.003
-    # a median of three: its own error is about 0.1 %
-    assert np.median([one.listed for one in found]) <= 0.004
+    assert np.median([one.listed for one in found]) <= 0.003
     assert min(one.exact for one in found) >= -1e-4  # nothing is cheaper than the optimum, but for its grid
 
 
