@@ -109,6 +109,24 @@ def test_the_smoothest_of_all_is_the_log_normal_law_with_the_moments_of_the_data
     assert soft.cdf(at) == pytest.approx(ndtr((np.log(at) - mean) / spread), abs=0.012)
 
 
+def test_what_a_free_estimate_puts_just_behind_a_gap_belongs_to_the_gap():
+    # attempts at 6 s spread over 30 ms: of an outage that the next poll finds over nobody can say whether it ended within these
+    edges = np.unique(np.concatenate((EDGES, [6.03])))
+    weight = np.diff(CELLULAR.distribution().cdf(edges))
+    truth = Distribution(edges, weight, 1 - float(weight.sum()))
+    width = np.diff(np.log(np.maximum(edges, 0.01 / 3)))
+    for low, high in ((0.0, 1.0), (1.0, 3.0), (3.0, 6.0)):
+        part = (edges[:-1] >= low) & (edges[1:] <= high)
+        weight[part] = weight[part].sum() * width[part] / width[part].sum()
+    moved = weight.copy()
+    gap, sliver = (edges[:-1] >= 3.0) & (edges[1:] <= 6.0), edges[:-1] == 6.0
+    moved[sliver] += 0.9 * moved[gap].sum()
+    moved[gap] *= 0.1
+    soft = [smooth(Distribution(edges, one, truth.never), 1000.0) for one in (weight, moved)]
+    at = np.geomspace(0.1, 100, 40)
+    assert soft[1].cdf(at) == pytest.approx(soft[0].cdf(at), abs=1e-6)
+
+
 def test_nothing_is_left_as_it_is():
     nothing = Distribution(EDGES, np.zeros(len(EDGES) - 1), 1.0)
     assert smooth(nothing, 100.0) is nothing

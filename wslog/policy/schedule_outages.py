@@ -38,6 +38,10 @@ same."""
 GAP_WIDTH = 0.3
 """A stretch without a look that is longer, in the logarithm of time, is a gap."""
 
+SLIVER_WIDTH = 0.01
+"""What is narrower and follows a gap belongs to it: an outage that ended within the gap and one that ended in the milliseconds over
+which the attempts behind it are spread look the same, and a free estimate puts a tenth of all outages into these."""
+
 ONE_DENSITY = 1e-3
 LEAST_WEIGHT = 1e-9
 LEAST_STEP = 1e-5
@@ -85,7 +89,7 @@ def smooth(outage: Distribution, count: float) -> Distribution:
         return outage
     cuts = np.log(np.maximum(outage.edges_s, FIRST_S / 3))
     width, middle = np.diff(cuts), (cuts[1:] + cuts[:-1]) / 2
-    begins = _stretches(outage.weight / width)
+    begins = _stretches(outage.weight / width, cuts)
     ends = np.append(begins[1:], len(width))
     is_gap = np.repeat(cuts[ends] - cuts[begins] > GAP_WIDTH, ends - begins)
     early = outage.edges_s[1:] <= FIRST_START_S
@@ -123,10 +127,13 @@ def smooth(outage: Distribution, count: float) -> Distribution:
     return replace(outage, weight=mean * (total / float(mean.sum())))
 
 
-def _stretches(density: FloatArray) -> IntArray:
-    """Return where stretches of one density begin."""
+def _stretches(density: FloatArray, cuts: FloatArray) -> IntArray:
+    """Return where stretches of one density begin; a gap goes on over the sliver behind it."""
     changes = np.abs(np.diff(density)) > ONE_DENSITY * np.maximum(density[1:], density[:-1])
-    return np.concatenate(([0], np.flatnonzero(changes) + 1))
+    begins = np.concatenate(([0], np.flatnonzero(changes) + 1))
+    width = np.diff(cuts[np.append(begins, len(density))])
+    is_sliver = np.append(False, (width[:-1] > GAP_WIDTH) & (width[1:] < SLIVER_WIDTH))
+    return np.asarray(begins[~is_sliver], np.int64)
 
 
 def _hats(at: FloatArray, knots: FloatArray) -> FloatArray:
