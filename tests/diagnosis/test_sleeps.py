@@ -53,7 +53,7 @@ def test_what_is_a_sleep(tmp_path: Path) -> None:
         engine.make("sleeps")
         found = engine._fetch(
             "SELECT a.connection_id AS link, a.side, s.sleep_rule FROM sleeps AS s "
-            "INNER JOIN attempts AS a ON a.attempt_id = s.attempt_id"
+            "INNER JOIN attempts AS a ON a.row_key = s.row_key"
         ).to_pylist()
         attempts = diagnose(engine).attempts
     said = {(row["link"], row["side"]): row["sleep_rule"] for row in found}
@@ -88,6 +88,6 @@ def test_silences_that_gather_are_a_timeout(tmp_path: Path) -> None:
     with engine_of(tmp_path, rows) as engine:
         engine.make("sleeps")
         found = engine._fetch(
-            "SELECT a.session_key AS who FROM sleeps AS s INNER JOIN attempts AS a ON a.attempt_id = s.attempt_id"
+            "SELECT a.session_key AS who FROM sleeps AS s INNER JOIN attempts AS a ON a.row_key = s.row_key"
         ).to_pylist()
     assert {row["who"] for row in found} == {f"asleep{n}" for n in range(30)}

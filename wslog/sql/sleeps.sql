@@ -7,7 +7,7 @@
 --   long_silence     60 s or more of silence before the end, and five times what three in four connections of that log stay
 --                    below (20 known silences at least); not where the other side ended at the same time, nor where silences
 --                    gather (8 within three seconds, four times what the half minutes beside let expect): that is a timeout
--- The other side's rows of such a connection are here too, with side's own attempt_id. Sleeps that none of the three tells are
+-- The other side's rows of such a connection are here too, each by its own row_key. Sleeps that none of the three tells are
 -- not here: a lake without the other side's log and without longest_inbound_silence_ms shows none.
 WITH lost AS (
   SELECT row_key, format, COALESCE(request_id, connection_id) AS link,
@@ -77,6 +77,5 @@ WITH lost AS (
   INNER JOIN others AS o ON o.link = g.link
   WHERE g.sleep_rule IS NOT NULL
 )
-SELECT a.attempt_id, s.*
-FROM slept AS s
-INNER JOIN attempts AS a ON a.row_key = s.row_key
+SELECT row_key, sleep_rule, noticed_late_s, stood_s, silence_s, usual_silence_s
+FROM slept

@@ -5,4 +5,4 @@ SELECT side, format, url_host, started_us, ended_us, is_opened, lifetime_s, samp
 FROM attempts
 INNER JOIN herd_hours ON started_us >= since_us AND started_us < until_us
 WHERE {where}
-ORDER BY started_us, attempt_id
+ORDER BY started_us, row_key

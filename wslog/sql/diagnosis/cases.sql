@@ -66,6 +66,6 @@ LEFT JOIN loops AS k ON k.session_number = l.session_number
 LEFT JOIN coded AS n ON n.session_number = c.session_number AND n.close_code = c.close_code AND c.outcome = 'closed_by_server'
 LEFT JOIN outed AS o ON o.attempt_key = c.row_key
 LEFT JOIN episodes AS e ON e.episode_key = o.episode_key
-LEFT JOIN sleeps AS z ON z.attempt_id = c.attempt_id
+LEFT JOIN sleeps AS z ON z.row_key = c.row_key
 LEFT JOIN peers AS p ON p.row_key = c.row_key
 ORDER BY c.row_key

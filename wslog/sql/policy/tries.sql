@@ -2,7 +2,7 @@
 -- began a drop is none; attempts without a result (page left, log ended) say nothing. Times count from the begin of the outage.
 -- Read by wslog/policy/evidence.py.
 WITH picked AS (
-  SELECT episode_id, kind, started_us AS outage_us
+  SELECT episode_id, episode_key, kind, started_us AS outage_us
   FROM episodes
   WHERE side = 'client' AND started_us IS NOT NULL AND {window} AND {where}
 )
@@ -17,8 +17,8 @@ SELECT p.episode_id, o.session_order, a.is_opened,
             WHEN a.ended_us - a.started_us >= 4000000 THEN 'timeout'
             ELSE 'unknown' END                                                       AS failure
 FROM picked AS p
-INNER JOIN outages AS o ON o.episode_id = p.episode_id
-INNER JOIN attempts AS a ON a.attempt_id = o.attempt_id
-WHERE NOT (p.kind = 'drop' AND a.attempt_id = p.episode_id) AND o.attempt_role NOT IN ('abandoned', 'pending')
+INNER JOIN outages AS o ON o.episode_key = p.episode_key
+INNER JOIN attempts AS a ON a.row_key = o.attempt_key
+WHERE NOT (p.kind = 'drop' AND a.row_key = p.episode_key) AND o.attempt_role NOT IN ('abandoned', 'pending')
       AND COALESCE(a.started_us, a.opened_us, a.ended_us) IS NOT NULL
 ORDER BY p.episode_id, o.session_order
