@@ -1,7 +1,7 @@
 -- attempt_rows: one row per connection attempt, as one side saw it: what its events say and how it went. Words of closed lists are
 -- numbers, and no text is there that can be made from other columns: attempts.sql says what an attempt is.
 SELECT v.row_key, g.side_word, g.format, g.source_id, g.source_label, g.has_session_id, g.session_key, g.session_order, g.connection_id, g.request_id,
-       g.attempt_number, g.retry_number, g.max_retries, g.url_scheme, g.url_host, g.url_path, v.anchor_at, v.is_opened, v.is_ended,
+       g.attempt_number, g.retry_number, g.max_retries, g.url_scheme, g.url_host, g.url_path, v.is_opened, v.is_ended,
        v.handshake_ms, v.lifetime_s, g.http_status, g.close_code, g.source_word, g.close_reason, g.was_clean, g.ended_word, g.error_word,
        g.error_text, v.outcome, v.rule_number, v.is_left_censored, g.sent_count, g.received_count, g.sent_bytes, g.buffered_bytes,
        g.longest_inbound_silence_ms, g.network_word, g.network_class, g.effective_word, g.rtt_ms, g.asn, g.as_org, g.browser,

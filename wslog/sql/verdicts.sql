@@ -23,7 +23,7 @@ WITH worded AS (
                                          AND (session_order = 1 OR connection_id IS NOT NULL)))) AS is_opened,
          has_error OR has_close AS is_ended,
          unix_micros(attempt_at) AS attempt_us, unix_micros(open_at) AS open_us,
-         COALESCE(close_at, error_at) AS ended_at, unix_micros(COALESCE(close_at, error_at)) AS ended_us
+         unix_micros(COALESCE(close_at, error_at)) AS ended_us
   FROM judged
 ), timed AS (
   SELECT *,
@@ -36,8 +36,7 @@ WITH worded AS (
               WHEN NOT is_opened THEN ended_us - CAST(ROUND(shake_ms * 1e3) AS BIGINT)
               WHEN open_us IS NOT NULL THEN open_us - CAST(ROUND(shake_ms * 1e3) AS BIGINT)
               WHEN side = 'proxy' THEN ended_us - CAST(ROUND(whole_s * 1e6) AS BIGINT)
-              ELSE ended_us - CAST(ROUND(whole_s * 1e6) AS BIGINT) - CAST(ROUND(shake_ms * 1e3) AS BIGINT) END AS started_us,
-         COALESCE(attempt_at, open_at, ended_at) AS anchor_at
+              ELSE ended_us - CAST(ROUND(whole_s * 1e6) AS BIGINT) - CAST(ROUND(shake_ms * 1e3) AS BIGINT) END AS started_us
   FROM opened
 ), measured AS (
   SELECT *,
@@ -51,7 +50,7 @@ WITH worded AS (
          {rule_number} AS rule_number
   FROM measured
 )
-SELECT place, first_row_key AS row_key, anchor_at, is_opened, is_ended, shook_ms AS handshake_ms, lived_s AS lifetime_s, {outcome} AS outcome, rule_number,
+SELECT place, first_row_key AS row_key, is_opened, is_ended, shook_ms AS handshake_ms, lived_s AS lifetime_s, {outcome} AS outcome, rule_number,
        is_opened AND has_close AND NOT has_open AND NOT has_attempt AND side <> 'proxy'
          AND (session_key IS NOT NULL OR connection_id IS NOT NULL OR whole_s IS NULL) AS is_left_censored,
        started_us, opened_us, ended_us,
