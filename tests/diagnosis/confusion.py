@@ -39,11 +39,10 @@ def outages(folder: Path, found: Diagnosis, only_client: bool = False) -> pd.Dat
     truth = pd.read_parquet(folder / "sim/truth_episodes.parquet")
     truth["true_cause"] = truth["cause"].astype(str).replace(SAME)
     truth["is_evident"] = truth["is_evident_to_client" if only_client else "is_evident"]
-    # logs tell whole milliseconds, by the device's clock
-    told = truth["started_at"] + pd.to_timedelta(truth["clock_offset_s"], unit="s")
-    truth["at_ms"] = told.dt.floor("ms").dt.as_unit("ms")
-    episodes["at_ms"] = episodes["started_at"].dt.floor("ms").dt.as_unit("ms")
-    both = truth[["session_id", "at_ms", "true_cause", "is_evident"]].merge(episodes, on=["session_id", "at_ms"])
+    # joined by the connection that began it: its time by the device's clock is told in whole milliseconds, rounded
+    began = lake.attempts()[["attempt_id", "connection_id"]].rename(columns={"connection_id": "trigger_connection_id"})
+    keys = ["session_id", "trigger_connection_id"]
+    both = truth[[*keys, "true_cause", "is_evident"]].merge(episodes.merge(began, on="attempt_id"), on=keys)
     assert len(both) == len(truth) == len(episodes)
     return both
 
