@@ -39,10 +39,15 @@ def outages(folder: Path, found: Diagnosis, only_client: bool = False) -> pd.Dat
     truth = pd.read_parquet(folder / "sim/truth_episodes.parquet")
     truth["true_cause"] = truth["cause"].astype(str).replace(SAME)
     truth["is_evident"] = truth["is_evident_to_client" if only_client else "is_evident"]
-    # joined by the connection that began it: its time by the device's clock is told in whole milliseconds, rounded
-    began = lake.attempts()[["attempt_id", "connection_id"]].rename(columns={"connection_id": "trigger_connection_id"})
-    keys = ["session_id", "trigger_connection_id"]
-    both = truth[[*keys, "true_cause", "is_evident"]].merge(episodes.merge(began, on="attempt_id"), on=keys)
+    for rows in (truth, episodes):
+        rows["place"] = rows.sort_values("started_at").groupby("session_id").cumcount()
+    keys = ["session_id", "place"]
+    both = truth[[*keys, "true_cause", "is_evident", "started_at", "clock_offset_s"]].merge(
+        episodes, on=keys, suffixes=("_truth", "")
+    )
+    told = both["started_at_truth"] + pd.to_timedelta(both["clock_offset_s"], unit="s")
+    # logs tell whole milliseconds, by the device's clock; years of offset are seconds as a float
+    assert ((told - both["started_at"]).abs() <= pd.Timedelta(milliseconds=1.001)).all()
     assert len(both) == len(truth) == len(episodes)
     return both
 
