@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from wslog.schema import EFFECTIVE_TYPES, NETWORK_TYPES
+from wslog.schema import NETWORK_TYPES
 
 STEPS = ("attempt", "open", "error", "close")
 
@@ -160,7 +160,8 @@ def compact(a: dict[str, Any]) -> dict[str, Any]:
         "step_bits": sum(bits[step] for step in a["steps"]),
         "retry_number": a["announced"] if a["own_retry"] is None else a["own_retry"],
         "network_word": NETWORK_TYPES.index(network) + 1,
-        "effective_word": None if effective is None else EFFECTIVE_TYPES.index(effective) + 1,
+        "network_type": network,
+        "effective_type": effective,
         "end_network": None if a["end_network"] is None else NETWORK_TYPES.index(a["end_network"]) + 1,
         "last_network": None if a["last_network"] is None else NETWORK_TYPES.index(a["last_network"]) + 1,
     }

@@ -7,10 +7,7 @@ Outcomes are ordered rules, first match wins. Each condition is SQL of the porta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-
-from wslog.schema import CLOSE_CODE_SOURCES, EFFECTIVE_TYPES, ENDED_BY, ERROR_CLASSES, NETWORK_TYPES, SIDES
 
 RULES_VERSION = 1
 
@@ -292,11 +289,6 @@ def line_sql(row_key: str) -> str:
     return f"{line} || CASE WHEN {row_key} % 1000 = 0 THEN '' ELSE '.' || CAST({row_key} % 1000 AS STRING) END"
 
 
-def word_sql(number: str, words: Sequence[str]) -> str:
-    """Return the CASE that turns a place in a closed list, from 1, into the word."""
-    return f"CASE {number} " + " ".join(f"WHEN {n} THEN '{word}'" for n, word in enumerate(words, 1)) + " END"
-
-
 def fills() -> dict[str, str]:
     """Return the placeholders of the SQL files: all of the above as SQL."""
     return {
@@ -308,12 +300,6 @@ def fills() -> dict[str, str]:
         "row_line": line_sql("row_key"),
         "episode_line": line_sql("episode_key"),
         "attempt_line": line_sql("attempt_key"),
-        "side": word_sql("side_word", SIDES),
-        "close_code_source": word_sql("source_word", CLOSE_CODE_SOURCES),
-        "ended_by": word_sql("ended_word", ENDED_BY),
-        "error_class": word_sql("error_word", ERROR_CLASSES),
-        "network_type": word_sql("network_word", NETWORK_TYPES),
-        "effective_type": word_sql("effective_word", EFFECTIVE_TYPES),
         "stable_s": str(STABLE_S),
         "give_up_s": str(GIVE_UP_S),
         "herd_count": str(HERD_COUNT),

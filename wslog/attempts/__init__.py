@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wslog.attempts.columns import Steps, client_numbers, optional
+from wslog.attempts.columns import Steps, client_numbers, optional, worded
 from wslog.attempts.islands import number_attempts
 from wslog.attempts.reading import Events, FileEvents, Ints, TableEvents, places, whole
 from wslog.attempts.spans import describe_spans
@@ -53,8 +53,9 @@ def gather(events: Events, origins: pa.Table, at_once: int = AT_ONCE) -> Iterato
     ------
     pyarrow.Table
         One row per connection attempt, as one side saw it: the columns that ``sql/verdicts.sql`` and ``sql/attempt_rows.sql``
-        read. Words of closed lists are their places in the lists, from 1; client_number tells clients apart on every machine. Of columns that several events may fill, numbers are
-        the largest and texts the first, in order of time; null where no event of the attempt says anything.
+        read. Of networks there are words and their places in the closed list, from 1; client_number tells clients apart on every
+        machine. Of columns that several events may fill, numbers are the largest and texts the first, in order of time; null where
+        no event of the attempt says anything.
 
     Raises
     ------
@@ -121,7 +122,7 @@ def _who(
     if pc.any(is_console).as_py():
         columns["session_key"] = pc.if_else(is_console, source.cast(pa.string()), columns["session_key"])
     return {
-        "side_word": pa.array(places(table["side"], SIDES)[first]),
+        "side": worded(places(table["side"], SIDES)[first], SIDES),
         "format": whole(table["format"]).take(first),
         "source_id": source,
         "source_label": label.take(source.indices).dictionary_encode(),
@@ -140,12 +141,15 @@ def _end(table: pa.Table, steps: Steps, carried_retry: pa.Array) -> dict[str, pa
     ended = places(table["ended_by"], ENDED_BY[:-1])[steps.rows]  # the last one is unknown
     return {
         # a source that comes with a code wins over one without
-        "source_word": optional(np.where(with_code > 0, with_code, steps.extreme(np.minimum, source, 0)), 0),
+        "close_code_source": worded(
+            np.where(with_code > 0, with_code, steps.extreme(np.minimum, source, 0)), CLOSE_CODE_SOURCES
+        ),
         "was_clean": steps.least_true(table["was_clean"]),
-        "ended_word": optional(steps.edge(ended, 0), 0),
+        "ended_by": worded(steps.edge(ended, 0), ENDED_BY),
         # the page's own doing wins, then the first class that is not unknown
-        "error_word": optional(
-            np.where(by_page > 0, by_page, np.where(known > 0, known, steps.extreme(np.maximum, error, 0))), 0
+        "error_class": worded(
+            np.where(by_page > 0, by_page, np.where(known > 0, known, steps.extreme(np.maximum, error, 0))),
+            ERROR_CLASSES,
         ),
         "rtt_ms": steps.last_said(table["rtt_ms"]),
         "retry_number": pc.coalesce(steps.largest(table["retry_number"]), carried_retry),

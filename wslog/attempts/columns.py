@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -112,6 +112,12 @@ class Steps:
         at = np.full(self.count, -1, np.int64)
         at[attempts] = np.arange(len(values))
         return values.take(pa.array(at, mask=at < 0))
+
+
+def worded(places: Ints, words: Sequence[str]) -> pa.DictionaryArray:
+    """Return the words of a closed list as one byte for each value; ``places`` count from 1, and 0 is null."""
+    numbers = places.astype(np.int8) - np.int8(1)
+    return pa.DictionaryArray.from_arrays(pa.array(numbers, mask=numbers < 0), pa.array(words, pa.string()))
 
 
 def client_numbers(clients: pa.Array) -> pa.Array:

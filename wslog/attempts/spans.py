@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from wslog.attempts.columns import Steps, optional
+from wslog.attempts.columns import Steps, optional, worded
 from wslog.attempts.reading import Bools, Ints
 from wslog.attempts.threads import FALLBACK, LINE, NO_TIME, OPEN, POLL_FAILED, POLL_OK, RETRY, Threads
-from wslog.schema import NETWORK_TYPES
+from wslog.schema import EFFECTIVE_TYPES, NETWORK_TYPES
 
 _UNKNOWN = NETWORK_TYPES.index("unknown") + 1
 _LATE = np.iinfo(np.int64).max
@@ -73,10 +73,12 @@ def _networks(found: Threads, at: Ints, steps: Steps, beside: Ints, attempt: Int
     end = at[steps.last_at]
     last = end.copy()
     last[attempt] = beside  # in order: the last one stays
+    # the network it began on: a drop by handover belongs to the network that was left
+    begun = np.where((begin > 0) & (begin != _UNKNOWN), begin, np.where(own > 0, own, _UNKNOWN))
     return {
-        # the network it began on: a drop by handover belongs to the network that was left
-        "network_word": pa.array(np.where((begin > 0) & (begin != _UNKNOWN), begin, np.where(own > 0, own, _UNKNOWN))),
-        "effective_word": optional(np.where(own_effective > 0, own_effective, steps.edge(effective, 0)), 0),
+        "network_word": pa.array(begun),
+        "network_type": worded(begun, NETWORK_TYPES),
+        "effective_type": worded(np.where(own_effective > 0, own_effective, steps.edge(effective, 0)), EFFECTIVE_TYPES),
         "end_network": optional(network[end], 0),
         "last_network": optional(network[np.maximum(end, last)], 0),
     }

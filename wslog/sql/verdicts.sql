@@ -1,19 +1,15 @@
 -- verdicts: how each attempt went, decided by rules on what its events say (gathered by wslog.attempts), and its times in
 -- microseconds. Joined to those columns in attempt_rows.sql. place is the attempt's number in the table it was gathered in.
-WITH worded AS (
-  SELECT place, first_row_key, session_key, session_order, connection_id, attempt_at, open_at, error_at, close_at, step_bits, handshake_ms,
-         lifetime_s, http_status, close_code, was_clean, session_last_us,
-         {side} AS side, {close_code_source} AS close_code_source, {ended_by} AS ended_by, {error_class} AS error_class
-  FROM gathered
-), judged AS (
-  SELECT *,
+WITH judged AS (
+  SELECT place, first_row_key, session_key, session_order, connection_id, attempt_at, open_at, error_at, close_at, step_bits,
+         http_status, close_code, was_clean, session_last_us, side, close_code_source, ended_by, error_class,
          -- a broken clock or a typing error is no duration: more than 30 years, or less than none
          CASE WHEN lifetime_s >= 0 AND lifetime_s <= 1e9 THEN lifetime_s END AS whole_s,
          CASE WHEN handshake_ms >= 0 AND handshake_ms <= 1e12 THEN handshake_ms END AS shake_ms,
          step_bits & 1 > 0 AS has_attempt, step_bits & 2 > 0 AS has_open, step_bits & 4 > 0 AS has_error, step_bits & 8 > 0 AS has_close,
          COALESCE(error_class IN ('dns', 'refused', 'tls', 'http_status', 'blocked_by_proxy') OR http_status >= 300, FALSE)
            AS is_connect_failure
-  FROM worded
+  FROM gathered
 ), opened AS (
   -- without an open line, a close tells of an open connection when it carries a lifetime or a code from the wire; a close
   -- with nothing before it in its session belongs to a connection that was open when the log begins
