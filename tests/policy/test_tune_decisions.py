@@ -81,6 +81,7 @@ def test_differences_in_words() -> None:
     assert difference_words(-80.0, -35.0, " s") == "35 to 80 s less"
     assert difference_words(-7.0, 2.2, " s") == "7 s less to 2.2 s more"
     assert difference_words(0.35, 0.96, "") == "0.35 to 0.96 more"
+    assert difference_words(-133.2, -116.8, " s") == "117 to 133 s less"
 
 
 def test_what_is_to_be_done_comes_first_and_sizes_keep_their_order() -> None:

@@ -206,9 +206,14 @@ def _span(weeks: float) -> str:
     return f"about {max(_round(weeks), 1):,} week{'' if _round(weeks) <= 1 else 's'}"
 
 
+def _size(value: float) -> str:
+    """Return a size to two digits, and to the whole number from 100 on: ``0.38``, ``57``, ``125``."""
+    return f"{value:.2g}" if value < 99.5 else f"{value:,.0f}"
+
+
 def change_words(value: float, unit: str) -> str:
     """Return a difference in words: ``57 s less``."""
-    return f"{abs(value):.2g}{unit} {'less' if value < 0 else 'more'}"
+    return f"{_size(abs(value))}{unit} {'less' if value < 0 else 'more'}"
 
 
 def difference_words(low: float, high: float, unit: str) -> str:
@@ -216,7 +221,7 @@ def difference_words(low: float, high: float, unit: str) -> str:
     if low < 0 < high:
         return f"{change_words(low, unit)} to {change_words(high, unit)}"
     near, far = sorted((low, high), key=abs)
-    return f"{abs(near):.2g} to {change_words(far, unit)}"
+    return f"{_size(abs(near))} to {change_words(far, unit)}"
 
 
 def in_order(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
