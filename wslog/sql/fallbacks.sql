@@ -1,5 +1,5 @@
--- fallbacks: one row per session that fell back to polling or SSE: what sent it there the first time, and what its fallback events
--- say, for a log that has none of its attempts. Read by sessions.sql.
+-- fallbacks: one row per session that fell back to polling or SSE: what sent it there the first time, and, for a log that
+-- has none of its attempts, what its fallback events say. Read by sessions.sql.
 --   session_number  that of its attempts; null: the log has none
 --   fallback_kind   remembered it began on the fallback: no attempt of its own before. A library that stored an earlier failure
 --                              does so (phoenix.js in sessionStorage, pusher-js in localStorage)
@@ -8,11 +8,7 @@
 --                   network    its own attempt failed otherwise: on the way, as far as the log can tell
 --                   unknown    an attempt before but none that failed, or no attempt and the log begins less than a minute before
 WITH logged AS (
-  SELECT format, session_key, MIN(side) AS side, MIN(source_id) AS source_id, MIN(event_at) AS fell_back_at,
-         MIN(url_host) AS url_host, MIN(url_path) AS url_path, MIN(network_type) AS network_type,
-         MIN(network_class) AS network_class, MIN(effective_type) AS effective_type, MIN(asn) AS asn, MIN(as_org) AS as_org,
-         MIN(browser) AS browser, MIN(browser_version) AS browser_version, MIN(os) AS os, MIN(client_prefix) AS client_prefix,
-         MIN(client_id) AS client_id, MAX(sample_weight) AS sample_weight, COUNT(*) AS fallback_total
+  SELECT format, session_key, MIN(source_id) AS source_id, MIN(event_at) AS fell_back_at, COUNT(*) AS fallback_total
   FROM steps
   WHERE event = 'fallback' AND session_key IS NOT NULL
   GROUP BY format, session_key
@@ -22,6 +18,16 @@ WITH logged AS (
   LEFT JOIN (
     SELECT format, session_key, session_number FROM attempts WHERE session_key IS NOT NULL AND session_order = 1
   ) AS b ON b.format = f.format AND b.session_key = f.session_key
+), lone AS (
+  -- who has attempts is described by these: the many columns are read for the others alone
+  SELECT s.format, s.session_key, MIN(s.side) AS side, MIN(s.url_host) AS url_host, MIN(s.url_path) AS url_path,
+         MIN(s.network_type) AS network_type, MIN(s.network_class) AS network_class, MIN(s.effective_type) AS effective_type,
+         MIN(s.asn) AS asn, MIN(s.as_org) AS as_org, MIN(s.browser) AS browser, MIN(s.browser_version) AS browser_version,
+         MIN(s.os) AS os, MIN(s.client_prefix) AS client_prefix, MIN(s.client_id) AS client_id, MAX(s.sample_weight) AS sample_weight
+  FROM steps AS s
+  INNER JOIN fallen AS f ON f.format = s.format AND f.session_key = s.session_key
+  WHERE s.event = 'fallback' AND f.session_number IS NULL
+  GROUP BY s.format, s.session_key
 ), own AS (
   SELECT a.session_number, a.session_order, a.fallback_count,
          NOT a.is_opened OR a.outcome IN ('dropped', 'idle_timeout', 'closed_by_server') AS is_failure,
@@ -59,7 +65,8 @@ WITH logged AS (
   SELECT session_number, is_service, ROW_NUMBER() OVER (PARTITION BY session_number ORDER BY started_us NULLS FIRST, is_service) AS place
   FROM outed
 )
-SELECT f.*,
+SELECT f.*, o.side, o.url_host, o.url_path, o.network_type, o.network_class, o.effective_type, o.asn, o.as_org, o.browser,
+       o.browser_version, o.os, o.client_prefix, o.client_id, o.sample_weight,
        -- a fallback that no attempt's span holds came before the first
        CASE WHEN f.fallback_total > COALESCE(t.counted_total, 0)
             THEN CASE WHEN unix_micros(f.fell_back_at) < unix_micros(l.observed_from) + 60000000 THEN 'unknown' ELSE 'remembered' END
@@ -68,6 +75,7 @@ SELECT f.*,
             ELSE 'network' END AS fallback_kind,
        l.source_label
 FROM fallen AS f
+LEFT JOIN lone AS o ON o.format = f.format AND o.session_key = f.session_key
 LEFT JOIN tried AS t ON t.session_number = f.session_number
 LEFT JOIN blamed AS b ON b.session_number = f.session_number AND b.place = 1
 LEFT JOIN (

@@ -1,16 +1,12 @@
 -- sessions: one row per session that connected or fell back, described by its first attempt (or, where the log has none, by
 -- its fallback events), whether it ever fell back, and what sent it there the first time (fallback_kind of fallbacks.sql; null:
 -- it did not fall back). Read by the fallback metrics.
-SELECT a.side, a.format, COALESCE(a.source_label, f.source_label) AS source_label, a.session_key, COALESCE(a.started_at, a.opened_at, a.ended_at, f.fell_back_at) AS started_at,
+SELECT a.side, a.format, a.source_label, a.session_key, COALESCE(a.started_at, a.opened_at, a.ended_at, f.fell_back_at) AS started_at,
        COALESCE(a.started_us, a.opened_us, a.ended_us, unix_micros(f.fell_back_at)) AS started_us,
-       COALESCE(a.url_host, f.url_host) AS url_host, COALESCE(a.url_path, f.url_path) AS url_path, a.network_type,
-       COALESCE(a.network_class, f.network_class) AS network_class, COALESCE(a.effective_type, f.effective_type) AS effective_type,
-       COALESCE(a.asn, f.asn) AS asn, COALESCE(a.as_org, f.as_org) AS as_org, COALESCE(a.browser, f.browser) AS browser,
-       COALESCE(a.browser_version, f.browser_version) AS browser_version, COALESCE(a.os, f.os) AS os,
-       COALESCE(a.client_prefix, f.client_prefix) AS client_prefix, COALESCE(a.sample_weight, f.sample_weight) AS sample_weight,
-       f.session_key IS NOT NULL AS has_fallback,
+       a.url_host, a.url_path, a.network_type, a.network_class, a.effective_type, a.asn, a.as_org, a.browser, a.browser_version, a.os,
+       a.client_prefix, a.sample_weight, f.session_key IS NOT NULL AS has_fallback,
        -- for the metrics; not part of what may be asked for
-       a.cluster_number, a.client_number, COALESCE(a.client_id, f.client_id) AS client_id, f.fallback_kind
+       a.cluster_number, a.client_number, a.client_id, f.fallback_kind
 FROM clustered AS a
 LEFT JOIN fallbacks AS f ON f.session_number = a.session_number
 WHERE a.session_key IS NOT NULL AND a.session_order = 1
