@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ class Steps:
     def largest(self, column: pa.ChunkedArray) -> pa.Array:
         """Return the largest value of each attempt."""
         if column.null_count == len(column):
-            return pa.nulls(self.count, column.type)
+            return _nothing(self.count, column.type)
         array = whole(column)
         said, attempt, heads = self._said(array)
         values = array.fill_null(0) if array.null_count else array
@@ -77,7 +78,7 @@ class Steps:
     def least_true(self, column: pa.ChunkedArray) -> pa.Array:
         """Return, of truth values, false where any is."""
         if column.null_count == len(column):
-            return pa.nulls(self.count, column.type)
+            return _nothing(self.count, column.type)
         array = whole(column)
         said, attempt, heads = self._said(array)
         values = np.asarray(array.fill_null(False))[said]
@@ -87,7 +88,7 @@ class Steps:
 
     def _picked(self, column: pa.ChunkedArray, pick: Callable[[Ints, Ints], Ints]) -> pa.Array:
         if column.null_count == len(column):
-            return pa.nulls(self.count, column.type)
+            return _nothing(self.count, column.type)
         array = whole(column)
         said, attempt, heads = self._said(array)
         at = np.full(self.count, -1, np.int64)
@@ -112,6 +113,18 @@ class Steps:
         at = np.full(self.count, -1, np.int64)
         at[attempts] = np.arange(len(values))
         return values.take(pa.array(at, mask=at < 0))
+
+
+@lru_cache(maxsize=1)
+def _zeros(count: int) -> pa.Buffer:
+    return pa.py_buffer(np.zeros(8 * count, np.uint8))
+
+
+def _nothing(count: int, kind: pa.DataType) -> pa.Array:
+    """Return nulls. A log leaves many columns empty: those of numbers share one buffer, which nobody writes."""
+    if not pa.types.is_primitive(kind):
+        return pa.nulls(count, kind)
+    return pa.Array.from_buffers(kind, count, [_zeros(count), _zeros(count)], null_count=count)
 
 
 def worded(places: Ints, words: Sequence[str]) -> pa.DictionaryArray:
