@@ -166,7 +166,7 @@ class Engine:
             run(macro)
         self._bind_sources(sources)
         paths = [os.fspath(path) for path in event_files]
-        self._events = FileEvents(paths)
+        self._paths = paths
         self._bind_events(paths)
         # from here on SQL reaches the lake's files and nothing else on this machine
         run("SET allowed_paths = $paths", {"paths": paths})
@@ -237,7 +237,7 @@ class Engine:
         # columns held for long: the default pool asks the system for fresh memory at each read
         pa.set_memory_pool(pa.system_memory_pool())
         try:
-            for gathered in gather(self._events, self._fetch("SELECT * FROM origins"), self._events_at_once):
+            for gathered in gather(FileEvents(self._paths), self._fetch("SELECT * FROM origins"), self._events_at_once):
                 self._connection.register("gathered", gathered)
                 verdicts = self._fetch(render("verdicts"))
                 self._connection.unregister("gathered")
